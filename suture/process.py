@@ -1,0 +1,158 @@
+"""The one doorway to subprocesses.
+
+A child writes to a log file (never to a pipe, which would keep a killed parent's run alive), stays in the
+caller's process group (so that cancelling the group ends it) and is killed by the kernel when the thread that
+started it dies (PR_SET_PDEATHSIG), so that not even kill -9 leaves an orphan.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Generator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from suture.errors import ProcessError
+
+_PR_SET_PDEATHSIG = 1
+_prctl = ctypes.CDLL(None, use_errno=True).prctl  # looked up before any fork: the child only calls it
+
+TAIL_LINES = 15
+"""How many log lines an error shows: a screenful with the rest of the message."""
+
+
+@dataclass(frozen=True)
+class Completed:
+    """What a finished subprocess left behind."""
+
+    argv: tuple[str, ...]
+    status: int
+    seconds: float
+    log: Path
+
+    @property
+    def output(self) -> str:
+        """Everything it wrote, stdout and stderr in order."""
+        return self.log.read_text(errors="replace")
+
+
+def run(
+    argv: Sequence[str | Path],
+    *,
+    log: Path,
+    doing: str,
+    cwd: Path | None = None,
+    env: Mapping[str, str] | None = None,
+    timeout: float | None = None,
+    on_line: Callable[[str], None] | None = None,
+) -> Completed:
+    """Run a command to its end.
+
+    Args:
+        argv: The command; no shell.
+        log: File that receives stdout and stderr.
+        doing: What this is for, as an error would say it: "converting merged to GGUF".
+        cwd: Working directory.
+        env: The child's whole environment; this process's own when None.
+        timeout: Seconds until it is killed; no limit when None.
+        on_line: Called with each line of output as it appears, for progress.
+
+    Raises:
+        ProcessError: When it exits with another status than 0 or outlasts `timeout`.
+    """
+    start = time.monotonic()
+    watcher = _LineWatcher(log, on_line)
+    with start_process(argv, log=log, cwd=cwd, env=env) as child:
+        while child.poll() is None:
+            if timeout is not None and time.monotonic() - start > timeout:
+                raise ProcessError(f"Time-out while {doing}.", status=None, tail=tail(log), where=log)
+            watcher.read()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                child.wait(timeout=0.2)
+        watcher.read()
+    if child.returncode != 0:
+        raise ProcessError(f"Failed while {doing}.", status=child.returncode, tail=tail(log), where=log)
+    return Completed(tuple(map(str, argv)), child.returncode, time.monotonic() - start, log)
+
+
+@contextlib.contextmanager
+def start_process(
+    argv: Sequence[str | Path],
+    *,
+    log: Path,
+    cwd: Path | None = None,
+    env: Mapping[str, str] | None = None,
+    grace: float = 5.0,
+) -> Generator[subprocess.Popen[bytes]]:
+    """Start a command and end it, at the latest, when the block is left: SIGTERM, then SIGKILL after `grace` s."""
+    with log.open("ab") as sink:
+        child = subprocess.Popen(
+            [str(part) for part in argv],
+            stdin=subprocess.DEVNULL,
+            stdout=sink,
+            stderr=subprocess.STDOUT,
+            cwd=cwd,
+            env=None if env is None else dict(env),
+            preexec_fn=_die_with_parent(os.getpid()),  # noqa: PLW1509 -- it calls one C function
+        )
+    try:
+        yield child
+    finally:
+        end(child, grace)
+
+
+def end(child: subprocess.Popen[bytes], grace: float = 5.0) -> None:
+    """End a child: SIGTERM, then SIGKILL after `grace` seconds."""
+    if child.poll() is not None:
+        return
+    child.terminate()
+    try:
+        child.wait(timeout=grace)
+    except subprocess.TimeoutExpired:
+        child.kill()
+        child.wait()
+
+
+def tail(log: Path, lines: int = TAIL_LINES) -> str:
+    """Return the last lines of a log, read from its last 16 kB."""
+    with log.open("rb") as file:
+        size = file.seek(0, os.SEEK_END)
+        file.seek(max(0, size - 16_384))
+        text = file.read().decode(errors="replace")
+    return "\n".join(text.replace("\r", "\n").strip().splitlines()[-lines:])
+
+
+def _die_with_parent(parent: int) -> Callable[[], None]:
+    def prepare() -> None:
+        _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != parent:  # it died between fork and prctl
+            os._exit(1)
+
+    return prepare
+
+
+class _LineWatcher:
+    """Feeds the lines a log gains to a callback; a carriage return ends a line too, as progress bars write it."""
+
+    def __init__(self, log: Path, on_line: Callable[[str], None] | None) -> None:
+        self._on_line = on_line
+        self._log = log
+        self._offset = log.stat().st_size if log.exists() else 0  # a log is appended to
+        self._rest = ""
+
+    def read(self) -> None:
+        if self._on_line is None:
+            return
+        with self._log.open("rb") as file:
+            file.seek(self._offset)
+            block = file.read()
+        self._offset += len(block)
+        *lines, self._rest = (self._rest + block.decode(errors="replace")).replace("\r", "\n").split("\n")
+        for line in lines:
+            if line.strip():
+                self._on_line(line)

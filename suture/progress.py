@@ -1,0 +1,93 @@
+"""How long work tells what it has done: one small protocol, shown by whoever called."""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import Protocol
+
+
+class Progress(Protocol):
+    """Receives what a step has done so far. Calls are cheap; the receiver decides what to show."""
+
+    def update(self, done: float, total: float, unit: str) -> None:
+        """Report `done` of `total` in `unit` (bytes, tensors, steps, ...)."""
+        ...
+
+    def say(self, message: str) -> None:
+        """Report one line worth reading."""
+        ...
+
+
+class Silent:
+    """Shows nothing."""
+
+    def update(self, done: float, total: float, unit: str) -> None:
+        """Ignore."""
+
+    def say(self, message: str) -> None:
+        """Ignore."""
+
+
+class Lines:
+    """Writes plain lines to standard error, at most one every `interval` seconds.
+
+    Args:
+        label: What the work is called.
+        interval: Seconds between two progress lines.
+    """
+
+    def __init__(self, label: str, interval: float = 5.0) -> None:
+        self._label = label
+        self._interval = interval
+        self._start = time.monotonic()
+        self._last = 0.0
+
+    def update(self, done: float, total: float, unit: str) -> None:
+        """Write a line with share, amount and time left, if one is due."""
+        now = time.monotonic()
+        if now - self._last < self._interval:
+            return
+        self._last = now
+        self.say(describe(done, total, unit, now - self._start))
+
+    def say(self, message: str) -> None:
+        """Write one line."""
+        sys.stderr.write(f"{self._label}: {message}\n")
+        sys.stderr.flush()
+
+
+def describe(done: float, total: float, unit: str, elapsed: float) -> str:
+    """Return one line such as `40 %  1.2 / 3.0 GB  12 s left` for work in progress.
+
+    Args:
+        done: Amount done.
+        total: Amount in all; 0 when unknown.
+        unit: Name of the unit; `bytes` is shown in MB and GB.
+        elapsed: Seconds since the work began.
+    """
+    amount = f"{human_bytes(done)} / {human_bytes(total)}" if unit == "bytes" else f"{done:g} / {total:g} {unit}"
+    if total <= 0:
+        return human_bytes(done) if unit == "bytes" else f"{done:g} {unit}"
+    left = f"  {human_seconds(elapsed * (total - done) / done)} left" if done > 0 else ""
+    return f"{100 * done / total:3.0f} %  {amount}{left}"
+
+
+def human_bytes(size: float) -> str:
+    """Return a size in decimal units, as disks and the hub count: `33.15 GB`."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if abs(size) < 1000:
+            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.2f} {unit}"
+        size /= 1000
+    return f"{size:.2f} TB"
+
+
+def human_seconds(seconds: float) -> str:
+    """Return a duration as `48 s`, `3 min 20 s` or `14 h 02 min`."""
+    if seconds < 90:
+        return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 90:
+        return f"{minutes} min {rest:02d} s"
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes:02d} min"

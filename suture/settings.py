@@ -1,0 +1,48 @@
+"""Facts about this machine. Never part of a recipe, never part of a step's key."""
+
+from __future__ import annotations
+
+import os
+from functools import cache
+from pathlib import Path
+
+import platformdirs
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """Read from environment variables `SUTURE_*`."""
+
+    model_config = SettingsConfigDict(env_prefix="SUTURE_", frozen=True)
+
+    store: Path = Field(
+        default_factory=lambda: platformdirs.user_data_path("suture") / "store",
+        description="Where artifacts and runs are kept (SUTURE_STORE).",
+    )
+    state: Path = Field(
+        default_factory=lambda: platformdirs.user_data_path("suture") / "server",
+        description="Where the Prefect server keeps its database and logs (SUTURE_STATE).",
+    )
+    cache: Path = Field(
+        default_factory=lambda: platformdirs.user_cache_path("suture"),
+        description="Downloads and the managed llama.cpp build; can be deleted at any time (SUTURE_CACHE).",
+    )
+    llama_cpp: Path | None = Field(
+        default=None, description="Folder with llama.cpp's binaries, looked at first (SUTURE_LLAMA_CPP)."
+    )
+    threads: int = Field(
+        default_factory=lambda: len(os.sched_getaffinity(0)),
+        ge=1,
+        description="Threads for each tool (SUTURE_THREADS).",
+    )
+    parallel_steps: int = Field(
+        default=2, ge=1, description="Steps that may run side by side (SUTURE_PARALLEL_STEPS)."
+    )
+    offline: bool = Field(default=False, description="Never open a network connection (SUTURE_OFFLINE).")
+
+
+@cache
+def settings() -> Settings:
+    """Return this process's settings, read once."""
+    return Settings()

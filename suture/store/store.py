@@ -1,0 +1,365 @@
+"""The artifact store: look, lock, build, commit; verify before use; quarantine what is damaged."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import json
+import os
+import platform
+import shutil
+import time
+from collections.abc import Callable, Generator, Mapping
+from datetime import UTC, datetime
+from functools import cache
+from importlib import metadata
+from pathlib import Path
+
+from pydantic import JsonValue, ValidationError
+
+from suture.errors import CorruptArtifactError, HostError
+from suture.progress import human_bytes
+from suture.store import durable, locks
+from suture.store.artifact import MANIFEST, Artifact, FileEntry, Manifest
+from suture.store.workspace import Workspace
+
+_MIN_KEY_PREFIX = 4
+_STALE_PARTIAL_SECONDS = 7 * 24 * 3600
+_RECORDED_PACKAGES = ("suture", "torch", "transformers", "peft", "safetensors", "gguf", "tokenizers")
+
+
+class Store:
+    """A folder of artifacts; any number of processes may use it at once.
+
+    Args:
+        root: The store's folder; made on the first write.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root.absolute()
+        self.artifacts = self.root / "artifacts"
+        self.partial = self.root / "partial"
+        self.locks = self.root / "locks"
+        self.verified = self.root / "verified"
+        self.quarantine = self.root / "quarantine"
+        self.runs = self.root / "runs"
+
+    # -- reading ------------------------------------------------------------------------------------------
+
+    def list_keys(self) -> list[str]:
+        """Return the keys of all artifacts, oldest first."""
+        if not self.artifacts.exists():
+            return []
+        folders = [path for path in self.artifacts.iterdir() if (path / MANIFEST).is_file()]
+        return [path.name for path in sorted(folders, key=lambda path: path.stat().st_mtime)]
+
+    def has(self, key: str) -> bool:
+        """Return whether a complete artifact stands under this key, without reading its content."""
+        return (self.artifacts / key / MANIFEST).is_file()
+
+    def find(self, key: str) -> Artifact | None:
+        """Return the artifact if it is there and is what its manifest says; a damaged one is quarantined.
+
+        A file is hashed again only if its inode, size or times changed since it was last hashed.
+        """
+        if not self.has(key):
+            return None
+        try:
+            return self.verify(key)
+        except CorruptArtifactError:
+            self.set_aside(key)
+            return None
+
+    def load(self, key: str) -> Artifact:
+        """Return an artifact without checking its content.
+
+        Raises:
+            CorruptArtifactError: When its manifest cannot be read, or is not this key's.
+        """
+        path = self.artifacts / key
+        try:
+            manifest = Manifest.model_validate_json((path / MANIFEST).read_bytes())
+        except (OSError, ValidationError) as error:
+            raise CorruptArtifactError(
+                "An artifact's manifest cannot be read.",
+                where=path / MANIFEST,
+                found=str(error).splitlines()[0],
+                way_out="Run the recipe again: the artifact is set aside and rebuilt.",
+            ) from error
+        if manifest.key != key:
+            raise CorruptArtifactError(
+                "A manifest lies under another key.",
+                where=path / MANIFEST,
+                expected=key,
+                found=manifest.key,
+                way_out="Run the recipe again: the artifact is set aside and rebuilt.",
+            )
+        return Artifact(path, manifest)
+
+    def verify(self, key: str, *, fully: bool = False) -> Artifact:
+        """Check an artifact's files against its manifest.
+
+        Args:
+            key: Which artifact.
+            fully: Hash every file, even where nothing about it changed since the last time.
+
+        Raises:
+            CorruptArtifactError: When a file is missing, surplus, or of another size or digest.
+        """
+        artifact = self.load(key)
+        found = {str(path.relative_to(artifact.path)) for path in durable.walk_files(artifact.path)} - {MANIFEST}
+        expected = {file.path for file in artifact.manifest.files}
+        if found != expected:
+            raise CorruptArtifactError(
+                "An artifact's files are not those of its manifest.",
+                where=artifact.path,
+                expected=f"also {sorted(expected - found)}" if expected - found else "nothing more",
+                found=f"also {sorted(found - expected)}" if found - expected else "nothing more",
+            )
+        memory = {} if fully else self._remembered(key)
+        stamps = {file.path: _stamp(artifact.path / file.path) for file in artifact.manifest.files}
+        for file in artifact.manifest.files:
+            if memory.get(file.path) != stamps[file.path]:
+                _check_file(artifact.path / file.path, file)
+        if memory != stamps:
+            self._remember(key, stamps)
+        return artifact
+
+    def resolve_prefix(self, prefix: str) -> str:
+        """Return the one key that begins with `prefix`.
+
+        Raises:
+            HostError: When there is none, or more than one.
+        """
+        matches = [key for key in self.list_keys() if key.startswith(prefix)]
+        if len(matches) != 1 or len(prefix) < _MIN_KEY_PREFIX:
+            raise HostError(
+                "No single artifact has this key.",
+                where=self.root,
+                expected=f"{_MIN_KEY_PREFIX} or more leading digits of one key",
+                found=f"{prefix!r}, which fits {len(matches)} artifacts",
+                way_out="List the keys with `suture store ls`.",
+            )
+        return matches[0]
+
+    # -- writing ------------------------------------------------------------------------------------------
+
+    @contextlib.contextmanager
+    def lock(self, key: str, on_wait: Callable[[], None] | None = None) -> Generator[None]:
+        """Hold a key's lock: of several processes that want the same artifact, one builds and the rest wait."""
+        self._make_folders()
+        with locks.locked(self.locks / f"{key}.lock", on_wait=on_wait):
+            yield
+
+    @contextlib.contextmanager
+    def in_use(self) -> Generator[None]:
+        """Hold off collection while the block runs."""
+        self._make_folders()
+        with locks.locked(self.locks / "collection.lock", shared=True):
+            yield
+
+    @contextlib.contextmanager
+    def workspace(self, key: str) -> Generator[Workspace]:
+        """Give the holder of a key's lock a place to write; a failed attempt leaves only its scratch.
+
+        Raises:
+            HostError: When the disk is full.
+        """
+        folder = self.partial / key
+        work = Workspace(key, folder / "out", folder / "scratch")
+        try:
+            self._make_folders()
+            durable.remove_tree(work.out)
+            work.out.mkdir(parents=True)
+            work.scratch.mkdir(exist_ok=True)
+            yield work
+        except OSError as error:
+            self._drop(work)
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+                raise
+            raise disk_full(self.root, needed=None) from error
+        except BaseException:
+            self._drop(work)
+            raise
+
+    def commit(self, work: Workspace, head: Manifest) -> Artifact:
+        """Turn a workspace into an artifact: hash, manifest, sync, rename, sync.
+
+        Args:
+            work: Where the step wrote.
+            head: The manifest but for its files, which are filled in here.
+        """
+        files = tuple(
+            FileEntry(
+                path=path.relative_to(work.out).as_posix(),
+                size=path.stat().st_size,
+                sha256=durable.sha256_file(path),
+            )
+            for path in durable.walk_files(work.out)
+        )
+        manifest = head.model_copy(update={"files": files})
+        (work.out / MANIFEST).write_text(manifest.model_dump_json(indent=1))
+        durable.seal(work.out)
+        target = self.artifacts / work.key
+        work.out.rename(target)
+        target.chmod(durable.READ_ONLY_FOLDER)
+        durable.sync_folder(self.artifacts)
+        durable.remove_tree(work.out.parent)
+        self._remember(work.key, {file.path: _stamp(target / file.path) for file in files})
+        return Artifact(target, manifest)
+
+    def set_aside(self, key: str) -> Path:
+        """Move a damaged artifact to the quarantine, so that it is rebuilt and never served."""
+        self._make_folders()
+        number = sum(1 for _ in self.quarantine.glob(f"{key}.*")) + 1
+        target = self.quarantine / f"{key}.{number}"
+        source = self.artifacts / key
+        with contextlib.suppress(FileNotFoundError):  # another process set it aside first
+            source.chmod(0o755)
+            source.rename(target)
+            durable.sync_folder(self.artifacts)
+        (self.verified / f"{key}.json").unlink(missing_ok=True)
+        return target
+
+    def remove(self, key: str) -> None:
+        """Remove an artifact: first out of sight by a rename, then its files."""
+        source = self.artifacts / key
+        source.chmod(0o755)
+        doomed = self.partial / f"{key}.removed"
+        durable.remove_tree(doomed)
+        source.rename(doomed)
+        durable.sync_folder(self.artifacts)
+        durable.remove_tree(doomed)
+        (self.verified / f"{key}.json").unlink(missing_ok=True)
+
+    def sweep(self, older_than: float = _STALE_PARTIAL_SECONDS) -> list[Path]:
+        """Remove what killed processes left behind, where no one holds the key's lock.
+
+        Args:
+            older_than: Age in seconds from which scratch with content is given up; empty scratch goes at once.
+
+        Returns:
+            The folders that were removed.
+        """
+        removed: list[Path] = []
+        for folder in sorted(self.partial.iterdir()) if self.partial.exists() else ():
+            with locks.try_locked(self.locks / f"{folder.name.partition('.')[0]}.lock") as free:
+                if free and _is_stale(folder, older_than):
+                    durable.remove_tree(folder)
+                    removed.append(folder)
+        return removed
+
+    def free_bytes(self) -> int:
+        """Return the free bytes of the disk that holds, or will hold, the store."""
+        folder = self.root
+        while not folder.exists():
+            folder = folder.parent
+        return shutil.disk_usage(folder).free
+
+    def _make_folders(self) -> None:
+        for folder in (self.artifacts, self.partial, self.locks, self.verified, self.quarantine, self.runs):
+            try:
+                folder.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise HostError(
+                    "The store's folder cannot be made.",
+                    where=folder,
+                    found=error.strerror,
+                    way_out="Set SUTURE_STORE to a folder you can write to, on a disk with room.",
+                ) from error
+
+    def _drop(self, work: Workspace) -> None:
+        durable.remove_tree(work.out)
+        with contextlib.suppress(OSError):  # scratch with content stays: the next attempt resumes from it
+            work.scratch.rmdir()
+            work.scratch.parent.rmdir()
+
+    def _remembered(self, key: str) -> dict[str, list[int]]:
+        try:
+            return json.loads((self.verified / f"{key}.json").read_bytes())
+        except (OSError, ValueError):
+            return {}
+
+    def _remember(self, key: str, stamps: dict[str, list[int]]) -> None:
+        with contextlib.suppress(OSError):  # only a memory: without it the files are hashed again
+            durable.write_atomically(self.verified / f"{key}.json", json.dumps(stamps).encode())
+
+
+def manifest_head(
+    *,
+    key: str,
+    step: str,
+    version: int,
+    spec: JsonValue,
+    parents: tuple[str, ...],
+    tool: str,
+    facts: Mapping[str, JsonValue],
+    started: float,
+) -> Manifest:
+    """Return a manifest without files, stamped with this machine and the time since `started` (monotonic)."""
+    return Manifest(
+        key=key,
+        step=step,
+        version=version,
+        spec=spec,
+        parents=parents,
+        tool=tool,
+        files=(),
+        facts=dict(facts),
+        host=_host(),
+        created=datetime.now(UTC),
+        seconds=time.monotonic() - started,
+    )
+
+
+def disk_full(root: Path, needed: int | None) -> HostError:
+    """Return the error for a disk without room."""
+    free = shutil.disk_usage(root if root.exists() else next(p for p in root.parents if p.exists())).free
+    return HostError(
+        "The disk that holds the store is full.",
+        where=root,
+        expected=None if needed is None else f"{human_bytes(needed)} free",
+        found=f"{human_bytes(free)} free",
+        way_out="Free some space (`suture store gc --keep-runs 3`), or set SUTURE_STORE to a larger disk. "
+        "What was finished is kept: the same command goes on from there.",
+    )
+
+
+def _check_file(path: Path, entry: FileEntry) -> None:
+    size = path.stat().st_size
+    if size != entry.size:
+        raise CorruptArtifactError(
+            "A file in the store has another size.", where=path, expected=entry.size, found=size
+        )
+    digest = durable.sha256_file(path)
+    if digest != entry.sha256:
+        raise CorruptArtifactError(
+            "A file in the store has other content.", where=path, expected=entry.sha256, found=digest
+        )
+
+
+def _stamp(path: Path) -> list[int]:
+    status = path.stat()
+    return [status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns]
+
+
+def _is_stale(folder: Path, older_than: float) -> bool:
+    scratch = folder / "scratch"
+    if not scratch.exists() or not any(scratch.iterdir()):
+        return True
+    newest = max(path.stat().st_mtime for path in [scratch, *scratch.rglob("*")])
+    return time.time() - newest > older_than
+
+
+@cache
+def _host() -> dict[str, str]:
+    versions: dict[str, str] = {}
+    for package in _RECORDED_PACKAGES:
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            versions[package] = metadata.version(package)
+    return {
+        "python": platform.python_version(),
+        "system": f"{platform.system()} {platform.machine()}",
+        "processors": str(os.cpu_count()),
+        **versions,
+    }
