@@ -6,6 +6,7 @@ import importlib
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Literal
 
 from pydantic import BaseModel, JsonValue
@@ -13,8 +14,8 @@ from pydantic import BaseModel, JsonValue
 from suture.errors import CorruptArtifactError
 from suture.progress import Progress
 from suture.settings import settings
-from suture.store import Artifact, Store, Workspace, artifact_key, locks
-from suture.store.store import manifest_head
+from suture.store import Artifact, Manifest, Store, Workspace, artifact_key, locks
+from suture.store.host import host_facts
 
 Facts = Mapping[str, JsonValue]
 StepFunction = Callable[[BaseModel, Sequence[Artifact], Workspace, Progress], Facts]
@@ -143,15 +144,18 @@ def _run(planned: PlannedStep, parents: Sequence[Artifact], store: Store, progre
     ):
         started = time.monotonic()
         facts = function(planned.spec, parents, work, progress)
-        head = manifest_head(
+        head = Manifest(
             key=planned.key,
             step=planned.step,
             version=kind.version,
             spec=planned.spec.model_dump(mode="json"),
             parents=tuple(parent.key for parent in parents),
             tool=planned.tool,
-            facts=facts,
-            started=started,
+            files=(),
+            facts=dict(facts),
+            host=host_facts(),
+            created=datetime.now(UTC),
+            seconds=time.monotonic() - started,
         )
         return store.commit(work, head)
 

@@ -5,27 +5,20 @@ from __future__ import annotations
 import contextlib
 import errno
 import json
-import os
-import platform
-import shutil
 import time
-from collections.abc import Callable, Generator, Mapping
-from datetime import UTC, datetime
-from functools import cache
-from importlib import metadata
+from collections.abc import Callable, Generator
 from pathlib import Path
 
-from pydantic import JsonValue, ValidationError
+from pydantic import ValidationError
 
 from suture.errors import CorruptArtifactError, HostError
-from suture.progress import human_bytes
 from suture.store import durable, locks
 from suture.store.artifact import MANIFEST, Artifact, FileEntry, Manifest
+from suture.store.disk import disk_full, free_bytes
 from suture.store.workspace import Workspace
 
 _MIN_KEY_PREFIX = 4
 _STALE_PARTIAL_SECONDS = 7 * 24 * 3600
-_RECORDED_PACKAGES = ("suture", "torch", "transformers", "peft", "safetensors", "gguf", "tokenizers")
 
 
 class Store:
@@ -251,10 +244,7 @@ class Store:
 
     def free_bytes(self) -> int:
         """Return the free bytes of the disk that holds, or will hold, the store."""
-        folder = self.root
-        while not folder.exists():
-            folder = folder.parent
-        return shutil.disk_usage(folder).free
+        return free_bytes(self.root)
 
     def _make_folders(self) -> None:
         for folder in (self.artifacts, self.partial, self.locks, self.verified, self.quarantine, self.runs):
@@ -285,46 +275,6 @@ class Store:
             durable.write_atomically(self.verified / f"{key}.json", json.dumps(stamps).encode())
 
 
-def manifest_head(
-    *,
-    key: str,
-    step: str,
-    version: int,
-    spec: JsonValue,
-    parents: tuple[str, ...],
-    tool: str,
-    facts: Mapping[str, JsonValue],
-    started: float,
-) -> Manifest:
-    """Return a manifest without files, stamped with this machine and the time since `started` (monotonic)."""
-    return Manifest(
-        key=key,
-        step=step,
-        version=version,
-        spec=spec,
-        parents=parents,
-        tool=tool,
-        files=(),
-        facts=dict(facts),
-        host=_host(),
-        created=datetime.now(UTC),
-        seconds=time.monotonic() - started,
-    )
-
-
-def disk_full(root: Path, needed: int | None) -> HostError:
-    """Return the error for a disk without room."""
-    free = shutil.disk_usage(root if root.exists() else next(p for p in root.parents if p.exists())).free
-    return HostError(
-        "The disk that holds the store is full.",
-        where=root,
-        expected=None if needed is None else f"{human_bytes(needed)} free",
-        found=f"{human_bytes(free)} free",
-        way_out="Free some space (`suture store gc --keep-runs 3`), or set SUTURE_STORE to a larger disk. "
-        "What was finished is kept: the same command goes on from there.",
-    )
-
-
 def _check_file(path: Path, entry: FileEntry) -> None:
     size = path.stat().st_size
     if size != entry.size:
@@ -349,17 +299,3 @@ def _is_stale(folder: Path, older_than: float) -> bool:
         return True
     newest = max(path.stat().st_mtime for path in [scratch, *scratch.rglob("*")])
     return time.time() - newest > older_than
-
-
-@cache
-def _host() -> dict[str, str]:
-    versions: dict[str, str] = {}
-    for package in _RECORDED_PACKAGES:
-        with contextlib.suppress(metadata.PackageNotFoundError):
-            versions[package] = metadata.version(package)
-    return {
-        "python": platform.python_version(),
-        "system": f"{platform.system()} {platform.machine()}",
-        "processors": str(os.cpu_count()),
-        **versions,
-    }
