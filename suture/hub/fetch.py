@@ -1,0 +1,135 @@
+"""The step `fetch`: a pinned source becomes a checkpoint in the store.
+
+Everything is gathered and checked in the scratch folder, and moved to the artifact at the very end: what a killed
+attempt leaves there is verified and used by the next one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Literal, assert_never
+
+from pydantic import Field, JsonValue
+
+from suture.checkpoint.layout import require_tokenizer
+from suture.checkpoint.reader import count_nonfinite, open_checkpoint
+from suture.hub.builtin import find_builtin, write_builtin
+from suture.hub.download import download, is_complete
+from suture.hub.folder import copy_folder
+from suture.hub.licences import licence_of_folder
+from suture.hub.repository import headers, look_up, skeleton, speaking_of, url_of
+from suture.progress import Progress
+from suture.recipe import Part
+from suture.store import Artifact, Workspace, canonical_json, durable
+
+
+class HubFetch(Part):
+    """A hub repository at one commit."""
+
+    kind: Literal["hub"] = "hub"
+    repo: str
+    commit: str
+
+
+class LocalFetch(Part):
+    """A folder, known by its files' digests."""
+
+    kind: Literal["local"] = "local"
+    files: dict[str, str]
+    """Name -> sha256."""
+    path: Path = Field(exclude=True)
+    """Where, not what."""
+
+    @property
+    def digest(self) -> str:
+        """One digest of all files; it stands where other sources have their commit."""
+        return hashlib.sha256(canonical_json(self.model_dump(mode="json")["files"]).encode()).hexdigest()
+
+
+class BuiltinFetch(Part):
+    """A model that a package carries."""
+
+    kind: Literal["builtin"] = "builtin"
+    name: str
+    package_sha256: str
+
+
+FetchSpec = HubFetch | LocalFetch | BuiltinFetch
+
+
+def fetch(
+    spec: FetchSpec,
+    parents: Sequence[Artifact],  # noqa: ARG001 -- every step has this form
+    work: Workspace,
+    progress: Progress,
+) -> Mapping[str, JsonValue]:
+    """Fetch a source, check every file, and count what in it is no number.
+
+    Args:
+        spec: What to fetch.
+        parents: None.
+        work: Receives the checkpoint.
+        progress: Is told the bytes of all files.
+
+    Returns:
+        `model`, `commit`, `licence`, `tensors`, `parameters`, `bytes`, `nan`, `inf`; `note` where a reader of results
+        must know something.
+    """
+    folder = work.scratch / "checkpoint"
+    folder.mkdir(exist_ok=True)
+    origin = _gather(spec, folder, work.scratch, progress)
+    progress.say("checking the weights")
+    checkpoint = open_checkpoint(folder)
+    require_tokenizer(checkpoint.layout, folder)
+    nonfinite = count_nonfinite(checkpoint, progress)
+    facts: dict[str, JsonValue] = {
+        **origin,
+        "licence": licence_of_folder(folder),
+        "tensors": len(checkpoint.layout.tensors),
+        "parameters": checkpoint.layout.parameters,
+        "bytes": checkpoint.layout.size,
+        "nan": nonfinite.nan,
+        "inf": nonfinite.inf,
+    }
+    for path in durable.walk_files(folder):
+        path.rename(work.out / path.name)
+    return facts
+
+
+def _gather(spec: FetchSpec, folder: Path, scratch: Path, progress: Progress) -> dict[str, JsonValue]:
+    match spec:
+        case HubFetch():
+            _download_repository(spec, folder, progress)
+            return {"model": spec.repo, "commit": spec.commit}
+        case LocalFetch():
+            copy_folder(spec.path, spec.files, folder, lambda done, total: progress.update(done, total, "bytes"))
+            return {"model": spec.path.name, "commit": spec.digest}
+        case BuiltinFetch():
+            builtin = find_builtin(spec.name)
+            progress.say("turning the package's 4-bit weights into 16-bit ones")
+            write_builtin(builtin, folder, scratch)
+            return {"model": spec.name, "commit": builtin.package.version, "note": builtin.note}
+        case _:
+            assert_never(spec)
+
+
+def _download_repository(spec: HubFetch, folder: Path, progress: Progress) -> None:
+    listing = look_up(spec.repo, spec.commit)
+    wanted = {path.name for path in skeleton(listing).iterdir()}
+    files = [file for file in listing.files if file.name in wanted]
+    total = sum(file.size for file in files)
+    done = 0
+
+    def count(received: int) -> None:
+        nonlocal done
+        done += received
+        progress.update(done, total, "bytes")
+
+    with speaking_of(spec.repo, spec.commit):
+        for file in files:
+            if is_complete(file, folder / file.name):
+                count(file.size)
+            else:
+                download(file, url_of(listing, file.name), headers(), folder / file.name, count)

