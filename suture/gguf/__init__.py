@@ -1,0 +1,13 @@
+"""GGUF and llama.cpp: find or build the tools; convert, quantize, label, serve, measure.
+
+sources.py      the pinned sdist that carries llama.cpp
+build.py        the managed build: its flags on this machine, its compilation
+toolchain.py    which llama.cpp is used, and its identity in the keys of steps
+runner.py       running one of its tools
+convert.py      checkpoint -> bf16 GGUF
+quantize.py     bf16 GGUF -> smaller GGUF
+reference.py    a finished GGUF that the user names -> the store
+metadata.py     what a GGUF says of itself; writing Suture's part of it
+server.py       llama-server, up for the length of a block
+perplexity.py   one text's perplexity
+"""
