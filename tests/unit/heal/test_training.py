@@ -1,0 +1,299 @@
+"""Training: exact resume after kills, the curve, the schedule, both methods, and errors that name the way out."""
+
+from __future__ import annotations
+
+import json
+import math
+import shutil
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+from safetensors.numpy import load_file
+
+from suture.errors import RecipeError
+from suture.heal import train as train_module
+from suture.heal.train import JOB, TrainJob, TrainSpec, train
+from suture.process import run
+from suture.progress import Silent
+from suture.recipe import Training
+from suture.store import Artifact
+from tests.unit.heal.steps_by_hand import as_artifact, make_workspace
+
+STEPS, BATCH, ACCUMULATION = 12, 2, 2
+ATTEMPTS = Path(__file__).with_name("attempts.py")
+
+
+def spec(**changes: Any) -> TrainSpec:
+    fields: dict[str, Any] = {
+        "method": "lora",
+        "rank": 4,
+        "alpha": 8.0,
+        "targets": ("q_proj", "v_proj", "out_proj", "down_proj"),
+        "learning_rate": 0.02,
+        "warmup_steps": 2,
+        "steps": STEPS,
+        "batch_size": BATCH,
+        "gradient_accumulation": ACCUMULATION,
+        "checkpoint_every": 4,
+        "seed": 0,
+    }
+    return TrainSpec(**fields | changes)
+
+
+class Place(NamedTuple):
+    """A training's folders."""
+
+    out: Path
+    scratch: Path
+
+    @property
+    def rows(self) -> list[dict[str, float]]:
+        return [json.loads(line) for line in (self.out / "losses.jsonl").read_text().splitlines()]
+
+    @property
+    def adapter(self) -> bytes:
+        return (self.out / "adapter_model.safetensors").read_bytes()
+
+    @property
+    def result(self) -> dict[str, Any]:
+        return json.loads((self.scratch / "result.json").read_text())
+
+    @property
+    def failure(self) -> dict[str, str]:
+        return json.loads((self.scratch / "failure.json").read_text())
+
+
+class Session:
+    """Trainings to be run in one process, one after the other."""
+
+    def __init__(self, folder: Path, rows: Artifact) -> None:
+        self.folder = folder
+        self._rows = rows
+        self._attempts: list[tuple[str, list[Any] | None]] = []
+
+    def place(self, name: str, model: Path, **changes: Any) -> Place:
+        work = make_workspace(self.folder / name)
+        job = TrainJob(
+            spec=spec(**changes),
+            model=model,
+            rows=self._rows.path / "train.safetensors",
+            out=work.out,
+            scratch=work.scratch,
+            threads=1,
+        )
+        (work.scratch / JOB).write_text(job.model_dump_json())
+        return Place(work.out, work.scratch)
+
+    def attempt(self, place: Place, kill: list[Any] | None = None) -> None:
+        self._attempts.append((str(place.scratch / JOB), kill))
+
+    def run(self) -> list[int]:
+        listed = self.folder / "attempts.json"
+        listed.write_text(json.dumps(self._attempts))
+        run(
+            [sys.executable, ATTEMPTS, listed],
+            log=self.folder / "attempts.log",
+            doing="training for the tests",
+            env=train_module._environment(1),
+        )
+        return json.loads(Path(f"{listed}.out").read_text())
+
+
+class Trained(NamedTuple):
+    """What came of the trainings of this module."""
+
+    statuses: dict[str, list[int]]
+    places: dict[str, Place]
+    log: str
+
+
+def with_nan(model: Path, folder: Path) -> Path:
+    """Return a copy of the model whose first norm is NaN."""
+    copy = shutil.copytree(model, folder)
+    file = copy / "model.safetensors"
+    content = bytearray(file.read_bytes())
+    header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
+    start = len(content) - max(entry["data_offsets"][1] for name, entry in header.items() if name[0] != "_")
+    begin, end = header["model.layers.0.input_layernorm.weight"]["data_offsets"]
+    content[start + begin : start + end] = b"\xc0\x7f" * ((end - begin) // 2)
+    file.write_bytes(content)
+    return copy
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory, pico: Path, make_rows: Callable[..., Artifact]) -> Trained:
+    session = Session(tmp_path_factory.mktemp("trainings"), make_rows(STEPS * BATCH * ACCUMULATION))
+    places = {
+        "undisturbed": session.place("undisturbed", pico),
+        "killed": session.place("killed", pico),
+        "other seed": session.place("other-seed", pico, seed=1),
+        "qlora": session.place("qlora", pico, method="qlora", steps=2),
+        "nan": session.place("nan", with_nan(pico, session.folder / "nan-model")),
+        "no targets": session.place("no-targets", pico, targets=("in_proj_qkv", "out_proj")),
+    }
+    kills = [["before seal", 4], ["after row", 3], ["after row", 10], ["before seal", 12], None, None]
+    plan = [(name, kill) for name in places for kill in (kills if name == "killed" else [None])]
+    for name, kill in plan:
+        session.attempt(places[name], kill)
+    statuses: dict[str, list[int]] = {}
+    for (name, _), status in zip(plan, session.run(), strict=True):
+        statuses.setdefault(name, []).append(status)
+    return Trained(statuses, places, (session.folder / "attempts.log").read_text())
+
+
+def test_every_attempt_ends_as_planned(trained: Trained) -> None:
+    assert trained.statuses == {
+        "undisturbed": [0],
+        "killed": [-9, -9, -9, -9, 0, 0],
+        "other seed": [0],
+        "qlora": [0],
+        "nan": [3],
+        "no targets": [3],
+    }
+
+
+def test_after_kills_the_adapter_is_byte_for_byte_that_of_an_undisturbed_run(trained: Trained) -> None:
+    undisturbed, killed = trained.places["undisturbed"], trained.places["killed"]
+    assert killed.adapter == undisturbed.adapter
+    assert (killed.out / "adapter_config.json").read_bytes() == (undisturbed.out / "adapter_config.json").read_bytes()
+    assert trained.places["other seed"].adapter != undisturbed.adapter
+
+
+def test_after_kills_the_curve_has_each_step_once(trained: Trained) -> None:
+    undisturbed, killed = trained.places["undisturbed"].rows, trained.places["killed"].rows
+    assert [row["step"] for row in killed] == list(range(1, STEPS + 1))
+    for column in ("loss", "learning_rate", "grad_norm"):
+        assert [row[column] for row in killed] == [row[column] for row in undisturbed]
+
+
+def test_a_finished_training_is_resumed_from_its_last_checkpoint(trained: Trained) -> None:
+    assert trained.places["undisturbed"].result["resumed_from"] is None
+    assert trained.places["killed"].result["resumed_from"] == STEPS
+    assert [path.name for path in trained.places["killed"].scratch.glob("checkpoint-*")] == [f"checkpoint-{STEPS}"]
+
+
+def test_the_schedule_is_a_cosine_after_a_linear_warm_up(trained: Trained) -> None:
+    peak, warm = 0.02, 2
+    expected = [
+        peak * (step / warm if step < warm else 0.5 * (1 + math.cos(math.pi * (step - warm) / (STEPS - warm))))
+        for step in range(STEPS)
+    ]
+    assert [row["learning_rate"] for row in trained.places["undisturbed"].rows] == pytest.approx(expected)
+
+
+def test_the_loss_falls(trained: Trained) -> None:
+    losses = [row["loss"] for row in trained.places["undisturbed"].rows]
+    assert sum(losses[-3:]) < sum(losses[:3]) - 1
+
+
+def test_the_first_loss_is_that_of_the_first_rows(
+    trained: Trained, pico: Path, make_rows: Callable[..., Artifact]
+) -> None:
+    import torch
+    from transformers import LlamaForCausalLM
+
+    tensors = load_file(make_rows(STEPS * BATCH * ACCUMULATION).path / "train.safetensors")
+    rows = torch.from_numpy(tensors["input_ids"]).long().reshape(-1, 32)[: BATCH * ACCUMULATION]
+    with torch.no_grad():
+        logits = LlamaForCausalLM.from_pretrained(pico, dtype=torch.float32)(input_ids=rows).logits
+    plain = torch.nn.functional.cross_entropy(logits[:, :-1].flatten(0, 1), rows[:, 1:].flatten())
+    assert trained.places["undisturbed"].rows[0]["loss"] == pytest.approx(plain.item(), rel=0.01)  # bf16 there
+
+
+def test_the_adapter_is_fp32_on_targets_alone_and_says_nothing_of_this_machine(trained: Trained) -> None:
+    place = trained.places["undisturbed"]
+    tensors = load_file(place.out / "adapter_model.safetensors")
+    targets = {name.split(".")[-3] for name in tensors}
+    assert targets == {"q_proj", "v_proj", "down_proj"}
+    assert {str(tensor.dtype) for tensor in tensors.values()} == {"float32"}
+    assert all(tensor.any() for tensor in tensors.values())
+    assert place.result["trainable_parameters"] == sum(tensor.size for tensor in tensors.values())
+    config = (place.out / "adapter_config.json").read_text()
+    assert json.loads(config)["base_model_name_or_path"] is None
+    assert str(place.out.parents[1]) not in config
+
+
+def test_rows_and_facts_count_tokens(trained: Trained) -> None:
+    place = trained.places["undisturbed"]
+    assert place.result["tokens"] == STEPS * BATCH * ACCUMULATION * 32
+    assert place.result["steps"] == STEPS
+    assert place.result["first_loss"] == place.rows[0]["loss"]
+    assert place.result["final_loss"] == place.rows[-1]["loss"]
+    assert all(row["tokens_per_second"] > 0 and row["memory_bytes"] > 10**8 for row in place.rows)
+
+
+def test_qlora_trains_on_four_bits(trained: Trained) -> None:
+    place, same_in_16_bits = trained.places["qlora"], trained.places["undisturbed"]
+    assert [row["step"] for row in place.rows] == [1, 2]
+    first, first_in_16_bits = place.rows[0]["loss"], same_in_16_bits.rows[0]["loss"]
+    assert first != first_in_16_bits
+    assert first == pytest.approx(first_in_16_bits, rel=0.1)
+    assert {str(t.dtype) for t in load_file(place.out / "adapter_model.safetensors").values()} == {"float32"}
+
+
+def test_a_loss_that_is_no_number_is_explained(trained: Trained) -> None:
+    failure = trained.places["nan"].failure
+    assert failure["kind"] == "RecipeError"
+    assert failure["where"] == f"step 1 of {STEPS}"
+    assert "nan" in failure["found"]
+    assert list(trained.places["nan"].scratch.glob("checkpoint-*")) == []
+
+
+def test_missing_targets_are_explained(trained: Trained) -> None:
+    failure = trained.places["no targets"].failure
+    assert failure["kind"] == "RecipeError"
+    assert failure["found"] == "in_proj_qkv, out_proj"
+    assert failure["expected"] == "some of down_proj, gate_proj, k_proj, o_proj, q_proj, up_proj, v_proj"
+
+
+def test_nothing_is_warned_of(trained: Trained) -> None:
+    lines = [line for line in trained.log.splitlines() if not line.startswith("step ")]
+    assert lines == []
+
+
+# -- the step, as the flow calls it ---------------------------------------------------------------------------------
+
+
+class Told(Silent):
+    """Remembers what it was told."""
+
+    def __init__(self) -> None:
+        self.steps: list[tuple[float, float, str]] = []
+
+    def update(self, done: float, total: float, unit: str) -> None:
+        self.steps.append((done, total, unit))
+
+
+def test_the_step_follows_its_process(tmp_path: Path, pico: Path, make_rows: Callable[..., Artifact]) -> None:
+    work, told = make_workspace(tmp_path / "work"), Told()
+    facts = train(spec(steps=3), [as_artifact(pico), make_rows(12)], work, told)
+    assert told.steps == [(1, 3, "steps"), (2, 3, "steps"), (3, 3, "steps")]
+    assert facts["steps"] == 3
+    assert {path.name for path in work.out.iterdir()} == {
+        "adapter_model.safetensors",
+        "adapter_config.json",
+        "losses.jsonl",
+        "train.log",
+    }
+    assert (work.out / "train.log").read_text().count("step ") == 3
+
+
+def test_the_step_raises_what_its_process_left(
+    tmp_path: Path, pico: Path, make_rows: Callable[..., Artifact]
+) -> None:
+    work = make_workspace(tmp_path / "work")
+    with pytest.raises(RecipeError, match="none of the layers") as caught:
+        train(spec(targets=("nothing",)), [as_artifact(pico), make_rows(12)], work, Silent())
+    assert caught.value.where == "targets"
+    assert caught.value.exit_code == 2
+
+
+def test_the_spec_takes_its_fields_from_the_recipe() -> None:
+    training = Training.model_validate({"data": [{"text": "builtin:code"}]})
+    taken = TrainSpec.model_validate(training.model_dump(include=set(TrainSpec.model_fields)))
+    assert set(Training.model_fields) - set(TrainSpec.model_fields) == {"data", "sequence_length"}
+    assert taken.rank == training.rank
+    assert taken.targets == training.targets
