@@ -1,0 +1,37 @@
+"""The capability suite: each test is data and a pure scorer.
+
+A test is one `Test` in the literal tuple of its category's module (`basic.py`, `reasoning.py`); the tuple of
+categories is in `table.py`. Adding a test touches its category's module and its tests. Whoever asks the questions
+knows nothing of single tests: it fills a `Transcript` and calls `grade`.
+"""
+
+from suture.bench.suite.form import (
+    Answer,
+    ErrorClass,
+    Failure,
+    Message,
+    Request,
+    Score,
+    Server,
+    Test,
+    Timing,
+    Transcript,
+    grade,
+)
+from suture.bench.suite.table import SUITE, select
+
+__all__ = [
+    "SUITE",
+    "Answer",
+    "ErrorClass",
+    "Failure",
+    "Message",
+    "Request",
+    "Score",
+    "Server",
+    "Test",
+    "Timing",
+    "Transcript",
+    "grade",
+    "select",
+]
