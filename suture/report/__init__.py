@@ -1,0 +1,1 @@
+"""The report of a run: what was measured, what follows from it, and where everything came from."""

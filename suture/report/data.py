@@ -1,0 +1,239 @@
+"""ReportData: all that a report says, as data. The pages, tables and plots show it and compute nothing.
+
+What was not measured is None, never 0.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, JsonValue
+
+from suture.report.inputs import Role
+from suture.store.runs import RunState
+
+FORMAT = 1
+"""Raised when an older Suture could not read a report.json any more."""
+
+
+class Row(BaseModel):
+    """What every part of a report has in common."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+
+class Estimate(Row):
+    """A measured number."""
+
+    value: float
+    error: float
+    """One standard error."""
+
+
+class Interval(Row):
+    """A 95 % confidence interval of a rate."""
+
+    low: float
+    high: float
+
+
+class TestResult(Row):
+    """One test, answered by one arm."""
+
+    __test__ = False  # pytest: not a test class
+
+    id: str
+    category: str
+    passed: bool
+    error_class: str
+    """Why it failed; empty when it passed."""
+    seconds: float
+
+
+class ArmData(Row):
+    """One row of the scoreboard."""
+
+    name: str
+    role: Role
+    quant: str
+    key: str
+    """Key of the GGUF's artifact."""
+    missing: tuple[str, ...]
+    """What was asked for and is not there: `gguf`, `perplexity`, `benchmark`."""
+    perplexity: Estimate | None = None
+    """Over all held-out texts."""
+    perplexities: dict[str, Estimate] = {}
+    """Of each held-out text."""
+    size_bytes: int | None = None
+    """Bytes of the GGUF file."""
+    bits_per_weight: float | None = None
+    fallback_tensors: int | None = None
+    """Tensors that could not take the quantization type and got another."""
+    tokens_per_second: float | None = None
+    """While generating."""
+    tokens_per_second_error: float | None = None
+    prompt_tokens_per_second: float | None = None
+    time_to_first_token: Estimate | None = None
+    """Seconds."""
+    passed: int | None = None
+    total: int | None = None
+    interval: Interval | None = None
+    """Wilson's interval of passed / total."""
+    tests: tuple[TestResult, ...] = ()
+
+
+class TrainingData(Row):
+    """One training: a child's fine-tuning, the heal or its control."""
+
+    name: str
+    """The model that came of it."""
+    role: Role
+    key: str
+    losses: tuple[tuple[int, float], ...] = ()
+    """(step, loss); empty while there is no artifact."""
+    steps: int | None = None
+    tokens: int | None = None
+    tokens_per_second: float | None = None
+    trainable_parameters: int | None = None
+    device: str = ""
+    """What it ran on."""
+    resumed_from: int | None = None
+    """The step it went on from after a kill; None when it ran in one go."""
+    relative_delta: float | None = None
+    """Norm of the fused update relative to the weights it changed."""
+    share_survived: float | None = None
+    """Share of the update that survived the cast to the checkpoint's 16 bits."""
+
+
+class StackPart(Row):
+    """Consecutive layers of the merge."""
+
+    source: str
+    first: int
+    """First layer, as the source counts."""
+    last: int
+    """Last layer, inclusive."""
+
+
+class DroppedTensors(Row):
+    """Tensors of a source that the merge does not hold, all for one reason."""
+
+    source: str
+    reason: str
+    tensors: tuple[str, ...]
+
+
+class MergeData(Row):
+    """The account of the merge."""
+
+    method: str
+    key: str
+    stack: tuple[StackPart, ...]
+    """From the first layer to the last; empty for methods that stack nothing."""
+    layers: int
+    seams: tuple[int, ...]
+    """Layers that follow on a layer they were not trained to follow."""
+    tensors_in: int
+    tensors_out: int
+    copied: int
+    merged: int
+    dropped: tuple[DroppedTensors, ...]
+    parameters: int
+    size_bytes: int
+
+
+class SourceData(Row):
+    """Where a source came from."""
+
+    name: str
+    model: str
+    commit: str
+    licence: str
+    finetuned: bool
+    """Whether the recipe trained it before the merge."""
+    parameters: int | None
+    size_bytes: int | None
+    nan: int | None
+    """Weights that are not a number."""
+    inf: int | None
+    """Weights that are infinite."""
+    note: str
+    """What a reader of results must know; empty when there is nothing."""
+
+
+class StepData(Row):
+    """One step of the run."""
+
+    label: str
+    step: str
+    key: str
+    state: Literal["built", "cached", "missing"]
+    seconds: float | None
+    """Wall time in this run."""
+    built_seconds: float | None
+    """Wall time when it was built, in whichever run."""
+    size_bytes: int | None
+    tool: str
+    """Version of the outside tool that made it; empty when there is none."""
+
+
+class Recovery(Row):
+    """How much of the damage healing mended, for one quantization type.
+
+    Shares of the raw merge's excess in log-perplexity: 0 is the raw merge, 1 is as good as the yardstick.
+    """
+
+    quant: str
+    of_source: Estimate | None
+    """Yardstick: the best source, as it was merged. None when the raw merge is not detectably worse than it."""
+    of_control: Estimate | None
+    """Yardstick: the control, which was trained alike."""
+
+
+class Finding(Row):
+    """A sentence that the numbers support."""
+
+    about: Literal["merge", "healing", "control", "tests", "cost", "missing", "note"]
+    tone: Literal["gain", "loss", "even", "note"]
+    """`even`: no difference can be told."""
+    text: str
+    """The sentence."""
+    numbers: str
+    """What it rests on; empty when the sentence says it all."""
+
+    def __str__(self) -> str:
+        return f"{self.text} {self.numbers}".strip()
+
+
+class ReportData(Row):
+    """A whole report."""
+
+    format: Literal[1] = FORMAT
+    run: str
+    flow_run: str
+    """The Prefect flow run's id; empty without Prefect."""
+    name: str
+    """The recipe's."""
+    description: str
+    state: RunState
+    error: str
+    started: datetime
+    ended: datetime | None
+    findings: tuple[Finding, ...]
+    arms: tuple[ArmData, ...]
+    recovery: tuple[Recovery, ...]
+    trainings: tuple[TrainingData, ...]
+    merge: MergeData | None
+    steps: tuple[StepData, ...]
+    sources: tuple[SourceData, ...]
+    tools: dict[str, tuple[str, ...]]
+    """Step -> versions of the outside tool that it used."""
+    packages: dict[str, tuple[str, ...]]
+    """Package -> versions that made the artifacts; more than one where artifacts are older than the run."""
+    recipe: JsonValue
+
+    @property
+    def seconds(self) -> float | None:
+        """Wall time of the run; None while it runs."""
+        return (self.ended - self.started).total_seconds() if self.ended else None

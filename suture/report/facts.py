@@ -1,0 +1,114 @@
+"""The facts that steps left in their manifests, as far as the report reads them."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, ConfigDict
+
+from suture.report.data import Estimate
+
+
+class StepFacts(BaseModel):
+    """Facts of one step; those that the report has no use for are passed over."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class FetchFacts(StepFacts):
+    """What `fetch` found in a checkpoint."""
+
+    model: str
+    commit: str
+    parameters: int
+    bytes: int
+    nan: int
+    inf: int
+    note: str = ""
+    """What a reader of results must know."""
+
+
+class TrainFacts(StepFacts):
+    """What `finetune` and `heal` found out; the losses lie in a file."""
+
+    steps: int
+    tokens: int
+    tokens_per_second: float
+    trainable_parameters: int
+    resumed_from: int | None
+    device: str = ""
+
+
+class FuseFacts(StepFacts):
+    """How much of an adapter reached the 16-bit weights."""
+
+    relative_delta: float
+    share_survived: float
+
+
+class DroppedTensor(StepFacts):
+    """One input tensor that is not in the merge."""
+
+    tensor: str
+    source: str
+    reason: str
+
+
+class MergeFacts(StepFacts):
+    """The account of a merge."""
+
+    layers: int
+    seams: tuple[int, ...]
+    tensors_in: int
+    tensors_out: int
+    copied: int
+    merged: int
+    dropped: tuple[DroppedTensor, ...]
+    parameters: int
+    bytes: int
+
+
+class GgufFacts(StepFacts):
+    """A GGUF file, made by `quantize` or named by the user."""
+
+    size_bytes: int
+    type: str
+    bits_per_weight: float | None = None
+    fallback_tensors: int | None = None
+
+
+class Measured(StepFacts):
+    """A number with its standard error."""
+
+    value: float
+    error: float
+
+    @property
+    def estimate(self) -> Estimate:
+        """The number as the report keeps it."""
+        return Estimate(value=self.value, error=self.error)
+
+
+class PerplexityFacts(Measured):
+    """Perplexity over all texts, and of each."""
+
+    texts: dict[str, Measured]
+
+
+class TestFacts(StepFacts):
+    """One test."""
+
+    id: str
+    category: str
+    passed: bool
+    error_class: str | None
+    seconds: float
+
+
+class BenchmarkFacts(StepFacts):
+    """Tests answered through llama-server, and its speed."""
+
+    passed: int
+    total: int
+    tests: tuple[TestFacts, ...]
+    tokens_per_second: Measured
+    prompt_tokens_per_second: float | None
+    time_to_first_token: Measured

@@ -1,0 +1,202 @@
+"""What the numbers say, in sentences; where they cannot tell, the sentence says that."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import combinations
+from typing import Literal
+
+from suture.recipe import Recipe
+from suture.report.comparison import Measured, Rivals, detectable, excess, log_ratio, rivals, title
+from suture.report.data import ArmData, Estimate, Finding, Recovery, ReportData
+from suture.report.numbers import passed, percent, size, speed, times, with_error
+from suture.statistics import CONFIDENCE, holm, mcnemar
+
+Tone = Literal["gain", "loss", "even"]
+Verdicts = Mapping[Tone, str]
+"""How a sentence begins, by what the numbers say."""
+
+
+def find(data: ReportData, recipe: Recipe) -> tuple[Finding, ...]:
+    """Return the findings, the most important first."""
+    groups = rivals(data.arms)
+    recovered = {recovery.quant: recovery for recovery in data.recovery}
+    found: list[Finding] = []
+    for group in groups:
+        arms = [arm for arm in data.arms if arm.quant == group.quant]
+        sentences = [*_merge(group), *_healing(group, recovered.get(group.quant)), *_cost(group, arms)]
+        prefix = f"{group.quant}: " if len(groups) > 1 else ""
+        found += [sentence.model_copy(update={"text": f"{prefix}{sentence.text}"}) for sentence in sentences]
+    return (*_missing(data.arms), *found, *_tests(data.arms), *_notes(data, recipe))
+
+
+# -- perplexity -----------------------------------------------------------------------------------------------
+
+
+def _merge(group: Rivals) -> Iterator[Finding]:
+    merged, source = group.merged, group.source
+    if merged is None or source is None:
+        return
+    yield _compared("merge", merged.perplexity, source, _against_sources("raw merge"))
+
+
+def _healing(group: Rivals, recovered: Recovery | None) -> Iterator[Finding]:
+    if group.healed is None:
+        return
+    healed = group.healed.perplexity
+    if group.merged is not None:
+        yield _healed_against_raw(group.merged.perplexity, healed, recovered.of_source if recovered else None)
+    if group.source is not None:
+        yield _compared("healing", healed, group.source, _against_sources("healed merge"))
+    if group.control is not None:
+        yield _healed_against_control(healed, group.control, recovered.of_control if recovered else None)
+
+
+def _healed_against_raw(raw: Estimate, healed: Estimate, recovered: Estimate | None) -> Finding:
+    tone = _tone(healed, raw)
+    share = f" and closed {percent(recovered)} of the gap to the best source" if recovered else ""
+    text = {
+        "gain": f"Healing lowered the perplexity of the merge{share}.",
+        "even": "Healing made no detectable difference.",
+        "loss": "Healing made the merge worse.",
+    }[tone]
+    numbers = f"Perplexity {with_error(raw)} before, {with_error(healed)} after."
+    return Finding(about="healing", tone=tone, text=text, numbers=numbers)
+
+
+def _healed_against_control(healed: Estimate, control: Measured, recovered: Estimate | None) -> Finding:
+    verdicts: Verdicts = {
+        "gain": "The healed merge beats the control, a source trained alike: it gained more than training.",
+        "even": "Between the healed merge and the control, a source trained alike, no difference is detectable.",
+        "loss": "The healed merge does not reach the control, a source trained alike.",
+    }
+    share = (
+        f" Of the gap from the raw merge to the control, healing closed {percent(recovered)}." if recovered else ""
+    )
+    return _compared("control", healed, control, verdicts, share)
+
+
+def _against_sources(what: str) -> Verdicts:
+    return {
+        "gain": f"The {what} beats its sources.",
+        "even": f"Between the {what} and its best source no difference is detectable.",
+        "loss": f"The {what} does not beat its sources.",
+    }
+
+
+def _compared(
+    about: Literal["merge", "healing", "control"],
+    perplexity: Estimate,
+    other: Measured,
+    verdicts: Verdicts,
+    more: str = "",
+) -> Finding:
+    """Return a verdict on `Perplexity 37.40 ± 0.90 against 20.10 ± 0.42 of a: 86 ± 6 % higher.`."""
+    tone = _tone(perplexity, other.perplexity)
+    share = excess(perplexity, other.perplexity)
+    way = "higher" if share.value >= 0 else "lower"
+    much = percent(Estimate(value=abs(share.value), error=share.error))
+    both = f"{with_error(perplexity)} against {with_error(other.perplexity)} of {other.title}"
+    return Finding(about=about, tone=tone, text=verdicts[tone], numbers=f"Perplexity {both}: {much} {way}.{more}")
+
+
+def _tone(perplexity: Estimate, yardstick: Estimate) -> Tone:
+    difference = log_ratio(perplexity, yardstick)
+    if not detectable(difference):
+        return "even"
+    return "gain" if difference.value < 0 else "loss"
+
+
+# -- tests, cost, what is missing -------------------------------------------------------------------------------
+
+
+def _tests(arms: Sequence[ArmData]) -> Iterator[Finding]:
+    pairs = [pair for pair in combinations([arm for arm in arms if arm.tests], 2) if _same_tests(*pair)]
+    if not pairs:
+        return
+    p_values = holm([mcnemar(*(_answers(arm) for arm in pair)) for pair in pairs])
+    method = f"exact McNemar test of each pair, corrected for {len(pairs)} pairs"
+    different = [(pair, p) for pair, p in zip(pairs, p_values, strict=True) if p < 1 - CONFIDENCE]
+    for (first, second), p in different:
+        better, worse = (first, second) if (first.passed or 0) > (second.passed or 0) else (second, first)
+        text = f"On the tests {title(better)} is better than {title(worse)}."
+        numbers = f"{passed(better)} against {passed(worse)}, p = {p:.2g} ({method})."
+        yield Finding(about="tests", tone="note", text=text, numbers=numbers)
+    if not different:
+        total = len(pairs[0][0].tests)
+        tests = f"{total} {'test' if total == 1 else 'tests'}"
+        text = f"On {tests} there is no detectable difference between any two models."
+        numbers = f"Smallest p = {min(p_values):.2g} ({method}). So few can tell only large differences."
+        yield Finding(about="tests", tone="even", text=text, numbers=numbers)
+
+
+def _same_tests(first: ArmData, second: ArmData) -> bool:
+    return {test.id for test in first.tests} == {test.id for test in second.tests}
+
+
+def _answers(arm: ArmData) -> list[bool]:
+    return [test.passed for test in sorted(arm.tests, key=lambda test: test.id)]
+
+
+def _cost(group: Rivals, arms: Sequence[ArmData]) -> Iterator[Finding]:
+    by_role = {arm.role: arm for arm in arms}
+    result = by_role.get("healed") or by_role.get("merged")
+    source = next((arm for arm in arms if group.source and arm.name == group.source.name), None)
+    if result is None or source is None or not result.size_bytes or not source.size_bytes:
+        return
+    text = (
+        f"{_capital(title(result))} takes {times(result.size_bytes / source.size_bytes)} the disk of {title(source)}"
+    )
+    numbers = f"{size(result.size_bytes)} against {size(source.size_bytes)}"
+    fast, yardstick = _rate(result), _rate(source)
+    if fast and yardstick:
+        text += f", and {_speeds(fast, yardstick)}"
+        numbers += f"; {speed(result)} against {speed(source)} tokens/s"
+    yield Finding(about="cost", tone="note", text=f"{text}.", numbers=f"{numbers}.")
+
+
+def _rate(arm: ArmData) -> Estimate | None:
+    if not arm.tokens_per_second or arm.tokens_per_second_error is None:
+        return None
+    return Estimate(value=arm.tokens_per_second, error=arm.tokens_per_second_error)
+
+
+def _speeds(result: Estimate, source: Estimate) -> str:
+    if not detectable(log_ratio(result, source)):
+        return "no difference in speed is detectable"
+    return f"generates at {times(result.value / source.value)} its speed"
+
+
+def _capital(text: str) -> str:
+    return text[0].upper() + text[1:]
+
+
+def _missing(arms: Sequence[ArmData]) -> Iterator[Finding]:
+    for missing in dict.fromkeys(arm.missing for arm in arms if arm.missing):
+        names = ", ".join(title(arm) for arm in arms if arm.missing == missing)
+        text = f"Of {names} there is no {', no '.join(missing)}."
+        yield Finding(about="missing", tone="loss", text=text, numbers="The run did not come to it, or it failed.")
+
+
+# -- what else a reader must know -------------------------------------------------------------------------------
+
+
+def _notes(data: ReportData, recipe: Recipe) -> Iterator[Finding]:
+    for model, note in dict.fromkeys((source.model, source.note) for source in data.sources if source.note):
+        names = ", ".join(source.name for source in data.sources if source.model == model)
+        yield _note(f"{model} ({names}): {note}")
+    for source in data.sources:
+        if source.nan or source.inf:
+            bad = f"{source.nan} weights that are not a number and {source.inf} that are infinite"
+            yield _note(f"Source {source.name} holds {bad}.")
+    fallen = [arm for arm in data.arms if arm.fallback_tensors]
+    if fallen:
+        rows = ", ".join(f"{arm.fallback_tensors} of {title(arm)}" for arm in fallen)
+        text = "Some tensors do not fit the blocks of their quantization type, and took a larger one."
+        yield _note(text, f"{rows}.")
+    if any(arm.role == "reference" for arm in data.arms) and recipe.benchmark.perplexity.texts:
+        yield _note("Perplexity counts per token: between models of different tokenizers it cannot be compared.")
+
+
+def _note(text: str, numbers: str = "") -> Finding:
+    return Finding(about="note", tone="note", text=text, numbers=numbers)

@@ -1,0 +1,288 @@
+"""From a run's record and its artifacts' manifests to ReportData."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from itertools import groupby
+from operator import attrgetter
+from typing import Literal, TypeVar
+
+from suture.recipe import Passthrough, Recipe
+from suture.report.comparison import recoveries
+from suture.report.data import (
+    ArmData,
+    DroppedTensors,
+    Interval,
+    MergeData,
+    ReportData,
+    SourceData,
+    StackPart,
+    StepData,
+    TestResult,
+    TrainingData,
+)
+from suture.report.facts import (
+    BenchmarkFacts,
+    DroppedTensor,
+    FetchFacts,
+    FuseFacts,
+    GgufFacts,
+    MergeFacts,
+    PerplexityFacts,
+    StepFacts,
+    TestFacts,
+    TrainFacts,
+)
+from suture.report.findings import find
+from suture.report.inputs import ArmView, ReportInput, Role, SourceView, StepView
+from suture.statistics import wilson
+from suture.store import Artifact, Manifest, RunRecord, StepRecord, Store
+
+Facts = TypeVar("Facts", bound=StepFacts)
+
+Shelf = Mapping[str, Artifact]
+"""The run's artifacts that are in the store, by key."""
+
+
+def gather(store: Store, asked: ReportInput) -> ReportData:
+    """Return everything the report says; what a failed run did not make is left empty."""
+    keys = dict.fromkeys([step.key for step in asked.steps] + [key for arm in asked.arms for key in _keys(arm)])
+    shelf = {key: store.load(key) for key in keys if store.has(key)}
+    run, recipe = asked.run, asked.recipe
+    measured = ReportData(
+        run=run.run,
+        flow_run=run.flow_run,
+        name=recipe.name,
+        description=recipe.description,
+        state=run.state,
+        error=run.error,
+        started=run.started,
+        ended=run.ended,
+        findings=(),
+        arms=tuple(_arm(arm, shelf) for arm in asked.arms),
+        recovery=(),
+        trainings=tuple(_training(step, shelf) for step in asked.steps if step.step in ("finetune", "heal")),
+        merge=_merge(asked, shelf),
+        steps=tuple(_step(step, run, shelf) for step in asked.steps),
+        sources=tuple(_source(source, recipe, shelf) for source in asked.sources),
+        tools=_tools(shelf),
+        packages=_packages(shelf),
+        recipe=recipe.model_dump(mode="json"),
+    )
+    healed = measured.model_copy(update={"recovery": recoveries(measured.arms)})
+    return healed.model_copy(update={"findings": find(healed, recipe)})
+
+
+def _keys(arm: ArmView) -> tuple[str, ...]:
+    return tuple(key for key in (arm.gguf, arm.perplexity, arm.benchmark) if key)
+
+
+def _facts(kind: type[Facts], key: str, shelf: Shelf) -> Facts | None:
+    return kind.model_validate(shelf[key].facts) if key in shelf else None
+
+
+# -- arms -----------------------------------------------------------------------------------------------------
+
+
+def _arm(arm: ArmView, shelf: Shelf) -> ArmData:
+    asked = {"gguf": arm.gguf, "perplexity": arm.perplexity, "benchmark": arm.benchmark}
+    gguf = _facts(GgufFacts, arm.gguf, shelf)
+    measured = {
+        **_file(gguf),
+        **_perplexity(_facts(PerplexityFacts, arm.perplexity, shelf)),
+        **_answers(_facts(BenchmarkFacts, arm.benchmark, shelf)),
+    }
+    return ArmData.model_validate(
+        {
+            "name": arm.name,
+            "role": arm.role,
+            "quant": arm.quant or (gguf.type if gguf else ""),
+            "key": arm.gguf,
+            "missing": tuple(part for part, key in asked.items() if key and key not in shelf),
+            **measured,
+        }
+    )
+
+
+def _file(facts: GgufFacts | None) -> dict[str, object]:
+    if facts is None:
+        return {}
+    return {
+        "size_bytes": facts.size_bytes,
+        "bits_per_weight": facts.bits_per_weight,
+        "fallback_tensors": facts.fallback_tensors,
+    }
+
+
+def _perplexity(facts: PerplexityFacts | None) -> dict[str, object]:
+    if facts is None:
+        return {}
+    return {
+        "perplexity": facts.estimate,
+        "perplexities": {name: text.estimate for name, text in facts.texts.items()},
+    }
+
+
+def _answers(facts: BenchmarkFacts | None) -> dict[str, object]:
+    if facts is None:
+        return {}
+    low, high = wilson(facts.passed, facts.total)
+    return {
+        "tokens_per_second": facts.tokens_per_second.value,
+        "tokens_per_second_error": facts.tokens_per_second.error,
+        "prompt_tokens_per_second": facts.prompt_tokens_per_second,
+        "time_to_first_token": facts.time_to_first_token.estimate,
+        "passed": facts.passed,
+        "total": facts.total,
+        "interval": Interval(low=low, high=high),
+        "tests": tuple(_test(test) for test in facts.tests),
+    }
+
+
+def _test(facts: TestFacts) -> TestResult:
+    return TestResult(
+        id=facts.id,
+        category=facts.category,
+        passed=facts.passed,
+        error_class=facts.error_class or "",
+        seconds=facts.seconds,
+    )
+
+
+# -- trainings ------------------------------------------------------------------------------------------------
+
+
+def _training(step: StepView, shelf: Shelf) -> TrainingData:
+    """Return a training; its model's name is the last word of its label, as in `finetune control`."""
+    name = step.label.rpartition(" ")[2]
+    trained = {**_trained(_facts(TrainFacts, step.key, shelf)), **_fused(step.key, shelf)}
+    if step.key in shelf:
+        trained["losses"] = _losses(shelf[step.key])
+    return TrainingData.model_validate({"name": name, "role": _role(step.step, name), "key": step.key, **trained})
+
+
+def _role(step: str, name: str) -> Role:
+    if step == "heal":
+        return "healed"
+    return "control" if name == "control" else "source"
+
+
+def _trained(facts: TrainFacts | None) -> dict[str, object]:
+    return {} if facts is None else facts.model_dump()
+
+
+def _fused(adapter: str, shelf: Shelf) -> dict[str, object]:
+    """Return the facts of the step that fused this adapter into its base."""
+    for artifact in shelf.values():
+        if artifact.manifest.step == "fuse" and adapter in artifact.manifest.parents:
+            return FuseFacts.model_validate(artifact.facts).model_dump()
+    return {}
+
+
+def _losses(adapter: Artifact) -> tuple[tuple[int, float], ...]:
+    rows = [json.loads(line) for line in (adapter.path / "losses.jsonl").read_text().splitlines()]
+    return tuple((row["step"], row["loss"]) for row in rows)
+
+
+# -- merge ----------------------------------------------------------------------------------------------------
+
+
+def _merge(asked: ReportInput, shelf: Shelf) -> MergeData | None:
+    key = next(step.key for step in asked.steps if step.step == "merge")
+    facts = _facts(MergeFacts, key, shelf)
+    if facts is None:
+        return None
+    return MergeData(
+        method=asked.recipe.merge.method,
+        key=key,
+        stack=_stack(asked.recipe),
+        layers=facts.layers,
+        seams=facts.seams,
+        tensors_in=facts.tensors_in,
+        tensors_out=facts.tensors_out,
+        copied=facts.copied,
+        merged=facts.merged,
+        dropped=_dropped(facts.dropped),
+        parameters=facts.parameters,
+        size_bytes=facts.bytes,
+    )
+
+
+def _stack(recipe: Recipe) -> tuple[StackPart, ...]:
+    if not isinstance(recipe.merge, Passthrough):
+        return ()
+    return tuple(
+        StackPart(source=part.source, first=part.layers[0], last=part.layers[1] - 1) for part in recipe.merge.slices
+    )
+
+
+def _dropped(tensors: Iterable[DroppedTensor]) -> tuple[DroppedTensors, ...]:
+    reason = attrgetter("source", "reason")
+    return tuple(
+        DroppedTensors(source=source, reason=why, tensors=tuple(sorted(tensor.tensor for tensor in group)))
+        for (source, why), group in groupby(sorted(tensors, key=reason), key=reason)
+    )
+
+
+# -- steps and provenance -------------------------------------------------------------------------------------
+
+
+def _step(step: StepView, run: RunRecord, shelf: Shelf) -> StepData:
+    record = next((record for record in run.steps if record.key == step.key), None)
+    manifest = shelf[step.key].manifest if step.key in shelf else None
+    return StepData(
+        label=step.label,
+        step=step.step,
+        key=step.key,
+        state=_state(record, manifest),
+        seconds=record.seconds if record else None,
+        built_seconds=manifest.seconds if manifest else None,
+        size_bytes=manifest.size if manifest else None,
+        tool=manifest.tool if manifest else "",
+    )
+
+
+def _state(record: StepRecord | None, manifest: Manifest | None) -> Literal["built", "cached", "missing"]:
+    if record is not None:
+        return "cached" if record.cached else "built"
+    return "missing" if manifest is None else "cached"
+
+
+def _source(source: SourceView, recipe: Recipe, shelf: Shelf) -> SourceData:
+    asked = next(each for each in recipe.sources if each.name == source.name)
+    fetched = [
+        FetchFacts.model_validate(artifact.facts) for artifact in shelf.values() if artifact.manifest.step == "fetch"
+    ]
+    # by content, not by label: two sources of one commit share one fetch
+    facts = next((each for each in fetched if (each.model, each.commit) == (source.model, source.commit)), None)
+    return SourceData(
+        name=source.name,
+        model=source.model,
+        commit=source.commit,
+        licence=source.licence,
+        finetuned=asked.finetune is not None,
+        parameters=facts.parameters if facts else None,
+        size_bytes=facts.bytes if facts else None,
+        nan=facts.nan if facts else None,
+        inf=facts.inf if facts else None,
+        note=facts.note if facts else "",
+    )
+
+
+def _tools(shelf: Shelf) -> dict[str, tuple[str, ...]]:
+    pairs = {
+        (artifact.manifest.step, artifact.manifest.tool) for artifact in shelf.values() if artifact.manifest.tool
+    }
+    return _grouped(pairs)
+
+
+def _packages(shelf: Shelf) -> dict[str, tuple[str, ...]]:
+    return _grouped({pair for artifact in shelf.values() for pair in artifact.manifest.host.items()})
+
+
+def _grouped(pairs: set[tuple[str, str]]) -> dict[str, tuple[str, ...]]:
+    grouped: dict[str, tuple[str, ...]] = {}
+    for name, value in sorted(pairs):
+        grouped[name] = (*grouped.get(name, ()), value)
+    return grouped

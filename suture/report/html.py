@@ -1,0 +1,242 @@
+"""The report as one HTML file: no script, no network, light and dark, wide and narrow."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib import resources
+
+import yaml
+
+from suture import __version__
+from suture.report import numbers, plots, tables
+from suture.report.data import ArmData, Finding, ReportData, StepData
+from suture.report.markup import Markup, element
+from suture.report.tables import Table
+
+_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
+"""What a browser may do with the page: show it. Nothing in it can call home, whatever a recipe's text holds."""
+
+_TONES = {"gain": "better", "loss": "worse", "even": "no difference", "note": "note"}
+_TEXT_COLUMNS = frozenset({"model", "role", "quant"})
+"""Columns of the scoreboard that are not numbers."""
+
+
+def html_page(data: ReportData) -> str:
+    """Return the whole page."""
+    main = element(
+        "main",
+        _header(data),
+        _scoreboard(data),
+        _findings(data),
+        _figures(data),
+        _tests(data),
+        _merge(data),
+        _trainings(data),
+        _steps(data),
+        _provenance(data),
+        _recipe(data),
+        _footer(data),
+    )
+    return f"<!doctype html>\n{element('html', _head(data), element('body', main), lang='en')}\n"
+
+
+def _head(data: ReportData) -> Markup:
+    style = resources.files("suture.report").joinpath("report.css").read_text()
+    return element(
+        "head",
+        element("meta", charset="utf-8"),
+        element("meta", http_equiv="Content-Security-Policy", content=_POLICY),
+        element("meta", name="viewport", content="width=device-width, initial-scale=1"),
+        element("meta", name="color-scheme", content="light dark"),
+        element("title", f"{data.name} - Suture report"),
+        element("style", Markup(style)),
+    )
+
+
+def _header(data: ReportData) -> Markup:
+    cached = sum(step.state == "cached" for step in data.steps)
+    facts = {
+        "started": f"{data.started:%Y-%m-%d %H:%M} UTC",
+        "took": numbers.duration(data.seconds),
+        "steps": f"{len(data.steps)}, {cached} of them cached",
+        "run": data.run,
+    }
+    return element(
+        "header",
+        element("p", "Suture report", element("span", data.state, class_=f"state {data.state}"), class_="eyebrow"),
+        element("h1", data.name),
+        element("p", data.description, class_="lead") if data.description else "",
+        _pairs(facts),
+        element("pre", data.error, class_="error") if data.error else "",
+    )
+
+
+# -- results --------------------------------------------------------------------------------------------------
+
+
+def _scoreboard(data: ReportData) -> Markup:
+    heads = [element("th", column, scope="col", class_=_alignment(column)) for column in tables.SCOREBOARD]
+    rows = [_arm_row(arm, data) for arm in data.arms]
+    board = element("table", element("thead", element("tr", *heads)), element("tbody", *rows), class_="board")
+    note = "± is one standard error. Speeds are those of the machine that measured them."
+    return _section(
+        "Scoreboard", element("div", board, class_="scroll wide", tabindex="0"), element("p", note, class_="small")
+    )
+
+
+def _arm_row(arm: ArmData, data: ReportData) -> Markup:
+    cells = [_arm_cell(column, say(arm)) for column, say in tables.SCOREBOARD.items()]
+    colour = f"--arm: var(--{plots.colour(arm.name, arm.role, data)})"
+    return element("tr", *cells, class_=f"arm {arm.role}", style=colour)
+
+
+def _arm_cell(column: str, text: str) -> Markup:
+    if column == "model":
+        return element("th", element("span", class_="dot"), text, scope="row")
+    shown = element("span", "missing", class_="missing") if text == numbers.MISSING else text
+    return element("td", shown, class_=_alignment(column), data_label=column)
+
+
+def _alignment(column: str) -> str:
+    return "" if column in _TEXT_COLUMNS else "number"
+
+
+def _findings(data: ReportData) -> Markup:
+    if not data.findings:
+        return Markup()
+    return _section("Findings", element("ul", *map(_finding, data.findings), class_="findings"))
+
+
+def _finding(finding: Finding) -> Markup:
+    words = element("p", element("strong", _unbroken(finding.text)), " ", element("span", _unbroken(finding.numbers)))
+    tone = "missing" if finding.about == "missing" else _TONES[finding.tone]
+    return element("li", element("span", tone, class_="tone"), words, class_=finding.tone)
+
+
+def _unbroken(text: str) -> str:
+    """Return text whose numbers no line break parts from their errors and units."""
+    return text.replace(" ± ", "\N{NO-BREAK SPACE}±\N{NO-BREAK SPACE}").replace(" %", "\N{NO-BREAK SPACE}%")
+
+
+def _figures(data: ReportData) -> Markup:
+    drawn = [
+        _figure(plots.loss_plot(data), "Training loss", "Bold: moving average. Dashed: fine-tuning of the sources."),
+        _figure(plots.perplexity_plot(data), "Perplexity on held-out text", "Whiskers of one standard error."),
+    ]
+    by_text = _titled("Perplexity by text", _table(tables.text_rows(data)))
+    return _section("Loss and perplexity", element("div", *drawn, class_="figures"), by_text)
+
+
+def _figure(svg: str | None, title: str, note: str) -> Markup:
+    if svg is None:
+        return Markup()
+    caption = element("figcaption", element("strong", title), " ", note)
+    return element("figure", caption, element("div", Markup(plots.themed(svg)), role="img", aria_label=title))
+
+
+def _tests(data: ReportData) -> Markup:
+    rows = tables.test_rows(data)
+    if not rows:
+        return Markup()
+    every = element("details", element("summary", f"All {len(rows)} tests"), _table(rows))
+    return _section("Tests passed", _table(tables.category_rows(data)), every)
+
+
+# -- how it was made ------------------------------------------------------------------------------------------
+
+
+def _merge(data: ReportData) -> Markup:
+    if data.merge is None:
+        return Markup()
+    return _section("Merge", _stack(data), _pairs({row["what"]: row["value"] for row in tables.merge_rows(data)}))
+
+
+def _stack(data: ReportData) -> Markup:
+    """Return the layers of a stack side by side, each part as wide as it has layers, sewn together at the seams."""
+    if data.merge is None or not data.merge.stack:
+        return Markup()
+    parts: list[Markup] = []
+    start = 0
+    for part in data.merge.stack:
+        count = part.last - part.first + 1
+        where = f"layers {part.first} to {part.last}"
+        label = element("div", element("strong", part.source), " ", element("span", where))
+        style = f"--arm: var(--{plots.colour(part.source, 'source', data)}); flex-grow: {count}"
+        seam = "seam" if start in data.merge.seams else ""
+        parts.append(element("li", label, class_=seam, style=style, title=f"{part.source}, {where}"))
+        start += count
+    return element("ol", *parts, class_="stack")
+
+
+def _trainings(data: ReportData) -> Markup:
+    if not data.trainings:
+        return Markup()
+    note = (
+        "update: size of the fused update relative to the weights it changed; "
+        "survived: share of it that is left after the cast to 16 bits."
+    )
+    return _section("Trainings", _table(tables.training_rows(data)), element("p", note, class_="small"))
+
+
+def _steps(data: ReportData) -> Markup:
+    heads = [element("th", column, scope="col") for column in tables.STEPS]
+    longest = max((step.seconds or 0 for step in data.steps), default=0)
+    rows = [_step_row(step, longest) for step in data.steps]
+    table = element("table", element("thead", element("tr", *heads)), element("tbody", *rows), class_="steps")
+    return _section("Steps", element("div", table, class_="scroll", tabindex="0"))
+
+
+def _step_row(step: StepData, longest: float) -> Markup:
+    cells = {column: element("td", say(step)) for column, say in tables.STEPS.items()}
+    share = (step.seconds or 0) / longest if longest else 0
+    took = tables.STEPS["in this run"](step)
+    cells["in this run"] = element("td", took, class_="time", style=f"--share: {100 * share:.0f}%")
+    cells["state"] = element("td", element("span", tables.STEPS["state"](step), class_=f"badge {step.state}"))
+    cells["key"] = element("td", element("code", tables.STEPS["key"](step)))
+    return element("tr", *cells.values())
+
+
+def _provenance(data: ReportData) -> Markup:
+    versions = element("details", element("summary", "Versions"), _table(tables.version_rows(data)))
+    return _section("Provenance", _table(tables.source_rows(data)), versions)
+
+
+def _recipe(data: ReportData) -> Markup:
+    text = yaml.safe_dump(data.recipe, sort_keys=False, allow_unicode=True, width=100)
+    return _section("Recipe", element("details", element("summary", "Every field"), element("pre", text)))
+
+
+def _footer(data: ReportData) -> Markup:
+    flow = f", Prefect flow run {data.flow_run}" if data.flow_run else ""
+    beside = "The same as data: report.json beside this file."
+    return element("footer", f"Suture {__version__}, run {data.run}{flow}. {beside}")
+
+
+# -- parts ----------------------------------------------------------------------------------------------------
+
+
+def _section(title: str, *content: str) -> Markup:
+    return element("section", element("h2", title), *content)
+
+
+def _titled(title: str, content: Markup) -> Markup:
+    return element("div", element("h3", title), content) if content else Markup()
+
+
+def _pairs(values: Mapping[str, str]) -> Markup:
+    return element(
+        "dl", *(element("div", element("dt", name), element("dd", value)) for name, value in values.items())
+    )
+
+
+def _table(rows: Table) -> Markup:
+    if not rows:
+        return Markup()
+    heads = [element("th", column, scope="col") for column in rows[0]]
+    body = [element("tr", *(_cell(value) for value in row.values())) for row in rows]
+    table = element("table", element("thead", element("tr", *heads)), element("tbody", *body))
+    return element("div", table, class_="scroll", tabindex="0")
+
+
+def _cell(value: str) -> Markup:
+    return element("td", value, class_="missing" if value == numbers.MISSING else "")

@@ -1,0 +1,90 @@
+"""Numbers as a reader wants them: no more digits than the error allows, and a dash for what was not measured."""
+
+from __future__ import annotations
+
+import math
+
+from suture.progress import human_bytes, human_seconds
+from suture.report.data import ArmData, Estimate, Interval
+
+MISSING = "\N{EN DASH}"
+
+
+def with_error(estimate: Estimate | None, digits: int = 2) -> str:
+    """Return `22.41 ± 0.53`: as many decimals as show so many digits of the error, and at most four."""
+    if estimate is None:
+        return MISSING
+    decimals = _decimals(estimate.error, digits)
+    return f"{estimate.value:,.{decimals}f} ± {estimate.error:,.{decimals}f}"
+
+
+def percent(share: Estimate) -> str:
+    """Return a share such as 0.84 as `84 ± 4 %`."""
+    decimals = _decimals(100 * share.error, digits=1)
+    return f"{100 * share.value:,.{decimals}f} ± {100 * share.error:,.{decimals}f} %"
+
+
+def times(ratio: float) -> str:
+    """Return a ratio as `1.55 times`."""
+    return f"{ratio:.2f} times"
+
+
+def interval(bounds: Interval | None) -> str:
+    """Return a rate's interval as `40 to 89 %`."""
+    return MISSING if bounds is None else f"{100 * bounds.low:.0f} to {100 * bounds.high:.0f} %"
+
+
+def passed(arm: ArmData) -> str:
+    """Return `7 of 10`."""
+    return MISSING if arm.passed is None else f"{arm.passed} of {arm.total}"
+
+
+def speed(arm: ArmData) -> str:
+    """Return tokens per second with their error."""
+    if arm.tokens_per_second is None or arm.tokens_per_second_error is None:
+        return MISSING
+    return with_error(Estimate(value=arm.tokens_per_second, error=arm.tokens_per_second_error), digits=1)
+
+
+def milliseconds(seconds: Estimate | None) -> str:
+    """Return a short time as `152 ± 11 ms`."""
+    if seconds is None:
+        return MISSING
+    return f"{1000 * seconds.value:,.0f} ± {1000 * seconds.error:,.0f} ms"
+
+
+def size(count: float | None) -> str:
+    """Return bytes as `98.36 MB`."""
+    return MISSING if count is None else human_bytes(count)
+
+
+def duration(seconds: float | None) -> str:
+    """Return seconds as `3 min 20 s`."""
+    return MISSING if seconds is None else human_seconds(seconds)
+
+
+def count(number: int | None) -> str:
+    """Return a whole number with thousands apart, or in millions and billions where it is large."""
+    if number is None:
+        return MISSING
+    for unit, factor in (("B", 10**9), ("M", 10**6)):
+        if number >= factor:
+            return f"{number / factor:,.1f} {unit}"
+    return f"{number:,}"
+
+
+def plain(number: float | None) -> str:
+    """Return a number without an error, with one decimal."""
+    return MISSING if number is None else f"{number:,.1f}"
+
+
+def small_share(share: float | None) -> str:
+    """Return a share as `0.12 %`."""
+    return MISSING if share is None else f"{100 * share:.3g} %"
+
+
+def _decimals(error: float, digits: int) -> int:
+    """Return how many decimals show this many digits of an error."""
+    if error <= 0 or not math.isfinite(error):
+        return 2
+    return min(4, max(0, digits - 1 - math.floor(math.log10(error))))

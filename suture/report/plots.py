@@ -1,0 +1,181 @@
+"""Plots as SVG text: the same drawing stands alone in light colours, or takes a page's colours, light and dark."""
+
+# matplotlib's methods take **kwargs without types
+# pyright: reportUnknownMemberType=false
+
+from __future__ import annotations
+
+import base64
+import io
+import re
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from suture.report.data import ArmData, ReportData, TrainingData
+from suture.report.numbers import with_error
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+PALETTE = {
+    "paper": "#fffffe",
+    "ink": "#211e26",
+    "muted": "#6d6878",
+    "rule": "#e4e0e8",
+    "source-1": "#2f66d0",
+    "source-2": "#b8720a",
+    "source-3": "#0b8496",
+    "source-4": "#a04a7c",
+    "merged": "#c2304a",
+    "healed": "#12805a",
+    "control": "#7d55c0",
+    "reference": "#7b7784",
+}
+"""Name -> colour in light surroundings; a page gives each name its own value as a CSS variable `--NAME`."""
+
+SOURCE_COLOURS = 4
+
+_WIDTH = 4.4
+"""Inches; 9 point text stays readable when this is scaled to the width of a phone."""
+_ROW = 0.34
+"""Inches per bar."""
+_LOG_FROM = 12.0
+"""Ratio of largest to smallest perplexity from which bars on a linear axis hide the small ones."""
+_SMOOTHING = 8
+"""Loss curves are averaged over 1/8 of their steps."""
+
+_SIZE = re.compile(r' (?:width|height)="[\d.]+pt"')
+
+_STYLE: dict[Any, Any] = {
+    "svg.fonttype": "none",  # text stays text: it can be searched, and takes the page's font
+    "font.size": 9.0,
+    "font.family": "sans-serif",
+    "axes.edgecolor": PALETTE["rule"],
+    "axes.labelcolor": PALETTE["muted"],
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "grid.color": PALETTE["rule"],
+    "grid.linewidth": 0.6,
+    "text.color": PALETTE["ink"],
+    "text.parse_math": False,
+    "xtick.color": PALETTE["muted"],
+    "ytick.color": PALETTE["muted"],
+    "xtick.major.size": 0.0,
+    "xtick.minor.size": 0.0,
+    "ytick.major.size": 0.0,
+    "legend.frameon": False,
+}
+
+
+def perplexity_plot(data: ReportData) -> str | None:
+    """Return bars of every measured arm's perplexity with its standard error, or None when nothing was measured."""
+    arms = [arm for arm in data.arms if arm.perplexity is not None]
+    if not arms:
+        return None
+    colours = [colour(arm.name, arm.role, data) for arm in arms]
+    return _drawn("perplexity", 0.75 + _ROW * len(arms), lambda axes: _bars(axes, arms, colours))
+
+
+def loss_plot(data: ReportData) -> str | None:
+    """Return the loss curves of all trainings, or None when there are none."""
+    trainings = [training for training in data.trainings if training.losses]
+    if not trainings:
+        return None
+    colours = [colour(training.name, training.role, data) for training in trainings]
+    return _drawn("loss", 2.6, lambda axes: _curves(axes, trainings, colours))
+
+
+def colour(name: str, role: str, data: ReportData) -> str:
+    """Return the palette's name for an arm: its role, or which source it is."""
+    if role != "source":
+        return role
+    sources = [source.name for source in data.sources]
+    number = sources.index(name.partition(" ")[0])  # `a Q4_K_M` is source a; names hold no spaces
+    return f"source-{number % SOURCE_COLOURS + 1}"
+
+
+def themed(svg: str) -> str:
+    """Return a plot for use inside a page: it takes the page's colours and the width that it is given."""
+    svg = _SIZE.sub("", svg, count=2)
+    for name, value in PALETTE.items():
+        svg = svg.replace(value, f"var(--{name})")
+    return svg
+
+
+def data_uri(svg: str) -> str:
+    """Return a plot as an image address that holds the image."""
+    return f"data:image/svg+xml;base64,{base64.b64encode(svg.encode()).decode()}"
+
+
+def _drawn(name: str, height: float, draw: Callable[[Axes], None]) -> str:
+    """Draw on fresh axes; the same data gives the same text."""
+    import matplotlib as mpl
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
+    from matplotlib.figure import Figure
+
+    with mpl.rc_context({**_STYLE, "svg.hashsalt": name}):
+        figure = Figure(figsize=(_WIDTH, height), layout="constrained", facecolor=PALETTE["paper"])
+        FigureCanvasSVG(figure)
+        axes = figure.add_subplot(facecolor="none")
+        draw(axes)
+        return _svg(figure, name)
+
+
+def _svg(figure: Figure, name: str) -> str:
+    file = io.StringIO()
+    figure.savefig(file, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
+    text = file.getvalue()
+    text = text[text.index("<svg") :]
+    # ids are made unique per plot: several plots may stand in one page
+    return re.sub(r'(\bid="|url\(#|href="#)', rf"\g<1>{name}-", text)
+
+
+def _bars(axes: Axes, arms: Sequence[ArmData], colours: Sequence[str]) -> None:
+    measured = [arm.perplexity for arm in arms if arm.perplexity is not None]
+    values, errors = [each.value for each in measured], [each.error for each in measured]
+    places = range(len(arms))
+    logarithmic = max(values) > _LOG_FROM * min(values)
+    if logarithmic:
+        axes.set_xscale("log")
+    axes.barh(places, values, height=0.62, color=[PALETTE[name] for name in colours])
+    axes.errorbar(values, places, xerr=errors, fmt="none", color=PALETTE["ink"], elinewidth=1.1, capsize=2.5)
+    for place, estimate in zip(places, measured, strict=True):
+        right = (estimate.value + estimate.error, place)
+        axes.annotate(with_error(estimate), right, (5, 0), textcoords="offset points", va="center", fontsize=8.5)
+    axes.set_yticks(places, [arm.name for arm in arms], color=PALETTE["ink"])
+    axes.invert_yaxis()
+    axes.margins(x=0.36)  # room for the numbers
+    if not logarithmic:
+        axes.set_xlim(left=0)
+    axes.set_xlabel(f"perplexity, lower is better{' (log scale)' if logarithmic else ''}")
+    axes.spines["left"].set_visible(False)
+    axes.grid(axis="x")
+    axes.set_axisbelow(True)
+
+
+def _curves(axes: Axes, trainings: Sequence[TrainingData], colours: Sequence[str]) -> None:
+    for training, name in zip(trainings, colours, strict=True):
+        steps, losses = zip(*training.losses, strict=True)
+        child = training.role == "source"
+        axes.plot(steps, losses, color=PALETTE[name], linewidth=0.7, alpha=0.4)
+        axes.plot(
+            steps,
+            _smoothed(losses),
+            color=PALETTE[name],
+            linewidth=1.3 if child else 2.2,
+            linestyle=(0, (4, 2)) if child else "-",
+            label=training.name,
+        )
+    axes.set_xlabel("optimizer step")
+    axes.set_ylabel("training loss")
+    axes.grid()
+    axes.set_axisbelow(True)
+    axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=min(4, len(trainings)), handlelength=1.8)
+
+
+def _smoothed(losses: Sequence[float]) -> list[float]:
+    """Return a centred moving average; at the ends over what is there."""
+    reach = len(losses) // _SMOOTHING // 2
+    windows = [losses[max(0, i - reach) : i + reach + 1] for i in range(len(losses))]
+    return [sum(window) / len(window) for window in windows]

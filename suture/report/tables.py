@@ -1,0 +1,146 @@
+"""The report's tables: rows of text, the same for the terminal, Prefect, Markdown and the page."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from suture.report import numbers
+from suture.report.data import ArmData, ReportData, StepData, TrainingData
+
+Table = list[dict[str, str]]
+"""One dictionary per row, all with the same columns: what Prefect's table artifacts show."""
+
+KEY_DIGITS = 12
+"""Enough of a key to find its artifact: `suture store show KEY`."""
+
+SCOREBOARD: dict[str, Callable[[ArmData], str]] = {
+    "model": lambda arm: arm.name,
+    "role": lambda arm: arm.role,
+    "quant": lambda arm: arm.quant or numbers.MISSING,
+    "perplexity": lambda arm: numbers.with_error(arm.perplexity),
+    "tests passed": numbers.passed,
+    "95 % interval": lambda arm: numbers.interval(arm.interval),
+    "tokens/s": numbers.speed,
+    "first token": lambda arm: numbers.milliseconds(arm.time_to_first_token),
+    "size": lambda arm: numbers.size(arm.size_bytes),
+}
+"""Column -> what it says of an arm."""
+
+TRAININGS: dict[str, Callable[[TrainingData], str]] = {
+    "model": lambda training: training.name,
+    "steps": lambda training: numbers.count(training.steps),
+    "first loss": lambda training: f"{training.losses[0][1]:.3f}" if training.losses else numbers.MISSING,
+    "last loss": lambda training: f"{training.losses[-1][1]:.3f}" if training.losses else numbers.MISSING,
+    "on": lambda training: training.device or numbers.MISSING,
+    "tokens": lambda training: numbers.count(training.tokens),
+    "tokens/s": lambda training: numbers.plain(training.tokens_per_second),
+    "trained": lambda training: numbers.count(training.trainable_parameters),
+    "update": lambda training: numbers.small_share(training.relative_delta),
+    "survived": lambda training: numbers.small_share(training.share_survived),
+}
+"""Column -> what it says of a training."""
+
+STEPS: dict[str, Callable[[StepData], str]] = {
+    "step": lambda step: step.label,
+    "state": lambda step: {"built": "built", "cached": "Cached", "missing": "missing"}[step.state],
+    "in this run": lambda step: numbers.duration(step.seconds),
+    "when built": lambda step: numbers.duration(step.built_seconds),
+    "size": lambda step: numbers.size(step.size_bytes),
+    "key": lambda step: step.key[:KEY_DIGITS],
+}
+"""Column -> what it says of a step."""
+
+
+def scoreboard_rows(data: ReportData) -> Table:
+    """Return one row per arm."""
+    return [{column: say(arm) for column, say in SCOREBOARD.items()} for arm in data.arms]
+
+
+def text_rows(data: ReportData) -> Table:
+    """Return the perplexity of every arm on every held-out text."""
+    texts = list(dict.fromkeys(text for arm in data.arms for text in arm.perplexities))
+    return [
+        {"model": arm.name, **{text: numbers.with_error(arm.perplexities.get(text)) for text in texts}}
+        for arm in data.arms
+        if texts
+    ]
+
+
+def category_rows(data: ReportData) -> Table:
+    """Return how many tests of each category every arm passed."""
+    categories = dict.fromkeys(test.category for arm in data.arms for test in arm.tests)
+    return [{"category": name, **{arm.name: _passed(arm, name) for arm in data.arms}} for name in categories]
+
+
+def _passed(arm: ArmData, category: str) -> str:
+    answers = [test.passed for test in arm.tests if test.category == category]
+    return f"{sum(answers)} of {len(answers)}" if answers else numbers.MISSING
+
+
+def test_rows(data: ReportData) -> Table:
+    """Return every test, and how every arm answered it: `passed`, or why not."""
+    answers = {
+        arm.name: {test.id: "passed" if test.passed else test.error_class or "failed" for test in arm.tests}
+        for arm in data.arms
+    }
+    tests = {test.id: test.category for arm in data.arms for test in arm.tests}
+    return [
+        {
+            "test": id_,
+            "category": category,
+            **{arm: answer.get(id_, numbers.MISSING) for arm, answer in answers.items()},
+        }
+        for id_, category in tests.items()
+    ]
+
+
+def training_rows(data: ReportData) -> Table:
+    """Return one row per training."""
+    return [{column: say(training) for column, say in TRAININGS.items()} for training in data.trainings]
+
+
+def step_rows(data: ReportData) -> Table:
+    """Return one row per step of the plan."""
+    return [{column: say(step) for column, say in STEPS.items()} for step in data.steps]
+
+
+def source_rows(data: ReportData) -> Table:
+    """Return where every source came from."""
+    return [
+        {
+            "source": source.name,
+            "model": source.model,
+            "commit": source.commit[:KEY_DIGITS] or numbers.MISSING,
+            "licence": source.licence or "not stated",
+            "parameters": numbers.count(source.parameters),
+            "size": numbers.size(source.size_bytes),
+            "fine-tuned here": "yes" if source.finetuned else "no",
+        }
+        for source in data.sources
+    ]
+
+
+def version_rows(data: ReportData) -> Table:
+    """Return the versions of the tools and packages that made the artifacts."""
+    tools = [{"what": f"tool of {step}", "version": ", ".join(found)} for step, found in data.tools.items()]
+    return [*tools, *({"what": name, "version": ", ".join(found)} for name, found in data.packages.items())]
+
+
+def merge_rows(data: ReportData) -> Table:
+    """Return the account of the merge's tensors."""
+    merge = data.merge
+    if merge is None:
+        return []
+    rows = {
+        "method": merge.method,
+        "layers": numbers.count(merge.layers),
+        "seams": ", ".join(f"before layer {seam}" for seam in merge.seams) or "none",
+        "parameters": numbers.count(merge.parameters),
+        "size": numbers.size(merge.size_bytes),
+        "tensors read": numbers.count(merge.tensors_in),
+        "tensors written": numbers.count(merge.tensors_out),
+        "copied byte for byte": numbers.count(merge.copied),
+        "computed": numbers.count(merge.merged),
+        **{f"left out of {part.source}: {part.reason}": numbers.count(len(part.tensors)) for part in merge.dropped},
+    }
+    return [{"what": what, "value": value} for what, value in rows.items()]
