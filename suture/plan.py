@@ -1,0 +1,275 @@
+"""Plan: a recipe with everything pinned, as a graph of steps whose keys are known before any of them runs.
+
+        sources -+-> merge -+---------------> convert -> quantize -> measure -+
+                 |          +-> heal -> fuse -> convert -> quantize -> measure -+-> report
+                 +-> (control) ------------> convert -> quantize -> measure -+
+
+Healing trains on the 16-bit merge, so it is a second child of the merge and not of the quantized file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from suture.bench.capability import BenchmarkSpec
+from suture.bench.perplexity import PerplexitySpec
+from suture.bench.suite import select
+from suture.checkpoint.layout import Layout
+from suture.corpus import pin_text
+from suture.gguf.convert import ConvertSpec, Provenance, SourceCredit
+from suture.gguf.quantize import QuantizeSpec
+from suture.gguf.reference import pin_reference
+from suture.gguf.toolchain import expected_version
+from suture.heal.dataset import DatasetSpec
+from suture.heal.fuse import FuseSpec
+from suture.heal.train import TrainSpec
+from suture.hub.pins import Pinned, pin
+from suture.merge.engine import MergeSpec
+from suture.merge.plan import MergePlan, plan_merge
+from suture.recipe import Heal, Recipe, Source, Training
+from suture.steps import PlannedStep, plan_step
+from suture.store import Store
+from suture.store.disk import disk_full
+
+Role = Literal["source", "merged", "healed", "control", "reference"]
+
+_DISK_MARGIN = 1.1
+"""Room for part files, manifests and logs beside the expected sizes."""
+
+_BITS_PER_WEIGHT = {
+    "F16": 16.0, "Q8_0": 8.5, "Q6_K": 6.6, "Q5_K_M": 5.7, "Q5_K_S": 5.5, "Q4_K_M": 4.9, "Q4_K_S": 4.6, "Q4_0": 4.6,
+    "IQ4_XS": 4.4, "Q3_K_L": 4.3, "Q3_K_M": 3.9, "Q3_K_S": 3.5, "Q2_K": 3.2,
+}  # fmt: skip
+"""llama.cpp's usual averages, for the estimate of sizes only; small models come out larger."""
+
+
+@dataclass(frozen=True)
+class Model:
+    """A checkpoint that some step of the plan makes."""
+
+    name: str
+    role: Role
+    step: PlannedStep
+    layout: Layout
+    provenance: Provenance
+
+
+@dataclass(frozen=True)
+class Arm:
+    """One row of the scoreboard: a GGUF and what is measured of it."""
+
+    name: str
+    role: Role
+    quant: str
+    gguf: PlannedStep
+    perplexity: PlannedStep
+    benchmark: PlannedStep
+
+    @property
+    def leaves(self) -> tuple[PlannedStep, ...]:
+        """The steps that nothing but the report depends on."""
+        return (self.perplexity, self.benchmark)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Everything a run will do.
+
+    Attributes:
+        recipe: What was asked for.
+        sources: The recipe's sources, pinned.
+        merge: The account of the merge's tensors.
+        steps: Every step once, parents before children.
+        arms: The rows of the scoreboard.
+    """
+
+    recipe: Recipe
+    sources: tuple[Pinned, ...]
+    merge: MergePlan
+    steps: tuple[PlannedStep, ...]
+    arms: tuple[Arm, ...]
+
+    def missing(self, store: Store) -> tuple[PlannedStep, ...]:
+        """Return the steps whose artifacts are not in the store."""
+        return tuple(step for step in self.steps if not store.has(step.key))
+
+
+def resolve(recipe: Recipe) -> Plan:
+    """Pin a recipe's sources, texts and tools, check that they fit, and lay out its steps.
+
+    Asks the hub for commits and tensor lists where a source is a repository; fetches no weights, writes nothing.
+
+    Raises:
+        InputError: When a source, a text or the recipe cannot be used; see `suture.errors`.
+        TransientError: When the hub cannot be reached.
+    """
+    pinned = [pin(source) for source in recipe.sources]
+    sources = [_source(recipe, source, pin_) for source, pin_ in zip(recipe.sources, pinned, strict=True)]
+    account, merged = _merged(recipe, sources)
+    models = [*sources, merged]
+    if recipe.heal is not None:
+        models += _healed(recipe.name, recipe.heal, merged, _named(sources, recipe.merge.base))
+    arms = [arm for model in models for arm in _arms(recipe, model)] + list(_references(recipe))
+    return Plan(
+        recipe=recipe,
+        sources=tuple(pinned),
+        merge=account,
+        steps=tuple(_in_order(leaf for arm in arms for leaf in arm.leaves)),
+        arms=tuple(arms),
+    )
+
+
+def check_disk(plan: Plan, store: Store) -> None:
+    """Refuse a plan that the disk has no room for.
+
+    Raises:
+        HostError: With the bytes needed and found.
+    """
+    needed = needed_bytes(plan, store)
+    if needed > store.free_bytes():
+        raise disk_full(store.root, needed)
+
+
+def needed_bytes(plan: Plan, store: Store) -> int:
+    """Return the bytes of disk that the steps still to be run are expected to take."""
+    return round(_DISK_MARGIN * sum(step.size for step in plan.missing(store)))
+
+
+def _source(recipe: Recipe, source: Source, pinned: Pinned) -> Model:
+    fetch = plan_step(f"fetch {pinned.model}", "fetch", pinned.spec, size=pinned.layout.size)
+    credit = SourceCredit(name=pinned.name, model=pinned.model, commit=pinned.commit, licence=pinned.licence)
+    if source.finetune is None:
+        untouched = Provenance(name=source.name, recipe="", sources=(credit,))
+        return Model(source.name, "source", fetch, pinned.layout, untouched)
+    data = _dataset(f"dataset {source.name}", source.finetune, fetch)
+    tuned = _tuned(source.name, "finetune", source.finetune, fetch, data, pinned.layout)
+    child = Provenance(name=source.name, recipe=recipe.name, sources=(credit,))
+    return Model(source.name, "source", tuned, pinned.layout, child)
+
+
+def _merged(recipe: Recipe, sources: Sequence[Model]) -> tuple[MergePlan, Model]:
+    spec = MergeSpec(merge=recipe.merge)
+    used = [_named(sources, name) for name in recipe.merge.sources]
+    account = plan_merge(recipe.merge, {model.name: model.layout for model in used}, spec.shard_bytes)
+    step = plan_step("merge", "merge", spec, [model.step for model in used], size=account.layout.size)
+    credits_ = tuple(credit for model in used for credit in model.provenance.sources)
+    provenance = Provenance(name=recipe.name, recipe=recipe.name, sources=credits_)
+    return account, Model("merged", "merged", step, account.layout, provenance)
+
+
+def _healed(recipe: str, heal: Heal, merged: Model, base: Model) -> list[Model]:
+    data = _dataset("dataset heal", heal, base.step)
+    healed = _tuned("healed", "heal", heal, merged.step, data, merged.layout)
+    provenance = merged.provenance.model_copy(update={"name": f"{recipe}-healed"})
+    models = [Model("healed", "healed", healed, merged.layout, provenance)]
+    if heal.control:
+        control = _tuned("control", "finetune", heal, base.step, data, base.layout)
+        provenance = base.provenance.model_copy(update={"name": f"{recipe}-control", "recipe": recipe})
+        models.append(Model("control", "control", control, base.layout, provenance))
+    return models
+
+
+def _dataset(label: str, training: Training, tokenizer: PlannedStep) -> PlannedStep:
+    sequences = training.steps * training.batch_size * training.gradient_accumulation
+    spec = DatasetSpec(
+        texts=tuple(pin_text(text, "train") for text in training.data),
+        sequence_length=training.sequence_length,
+        sequences=sequences,
+        seed=training.seed,
+    )
+    return plan_step(label, "dataset", spec, [tokenizer], size=8 * sequences * training.sequence_length)
+
+
+def _tuned(
+    name: str, step: str, training: Training, model: PlannedStep, data: PlannedStep, layout: Layout
+) -> PlannedStep:
+    """Return the fused checkpoint of a training: adapter first, so that a worker need send only that."""
+    spec = TrainSpec.model_validate(training.model_dump(include=set(TrainSpec.model_fields)))
+    adapter = plan_step(f"{step} {name}", step, spec, [model, data], size=_adapter_bytes(training, layout))
+    return plan_step(f"fuse {name}", "fuse", FuseSpec(), [model, adapter], size=layout.size)
+
+
+def _adapter_bytes(training: Training, layout: Layout) -> int:
+    """Return the bytes of an fp32 adapter; its checkpoints hold two moments as well, twice over."""
+    rows_and_columns = sum(
+        sum(info.shape)
+        for name, info in layout.tensors.items()
+        if name.removesuffix(".weight").rpartition(".")[2] in training.targets
+    )
+    return 4 * training.rank * rows_and_columns * (1 + 2 * 3)
+
+
+def _arms(recipe: Recipe, model: Model) -> Iterable[Arm]:
+    tool = expected_version()
+    size = 2 * model.layout.parameters
+    converted = plan_step(
+        f"convert {model.name}",
+        "convert",
+        ConvertSpec(type="bf16", provenance=model.provenance),
+        [model.step],
+        tool=tool,
+        size=size,
+    )
+    for type_ in recipe.gguf.quantize:
+        label = f"{model.name} {type_}"
+        gguf = plan_step(
+            f"quantize {label}",
+            "quantize",
+            QuantizeSpec(type=type_),
+            [converted],
+            tool=tool,
+            size=round(model.layout.parameters * _BITS_PER_WEIGHT[type_] / 8),
+        )
+        several = len(recipe.gguf.quantize) > 1
+        yield _measured(recipe, label if several else model.name, model.role, type_, gguf)
+
+
+def _references(recipe: Recipe) -> Iterable[Arm]:
+    for reference in recipe.benchmark.references:
+        path = Path(reference.gguf)
+        spec = pin_reference(path)
+        gguf = plan_step(f"reference {reference.name}", "reference", spec, size=path.stat().st_size)
+        yield _measured(recipe, reference.name, "reference", "", gguf)
+
+
+def _measured(recipe: Recipe, name: str, role: Role, quant: str, gguf: PlannedStep) -> Arm:
+    ask = recipe.benchmark
+    texts = tuple(pin_text(text, "heldout") for text in ask.perplexity.texts)
+    perplexity = PerplexitySpec(texts=texts, chunks=ask.perplexity.chunks, context=ask.perplexity.context)
+    benchmark = BenchmarkSpec(
+        tests=tuple(test.id for test in select(ask.capability.tests)),
+        context=ask.capability.context,
+        max_tokens=ask.capability.max_tokens,
+        seed=ask.capability.seed,
+    )
+    tool = expected_version()
+    return Arm(
+        name,
+        role,
+        quant,
+        gguf,
+        plan_step(f"perplexity {name}", "perplexity", perplexity, [gguf], tool=tool),
+        plan_step(f"benchmark {name}", "benchmark", benchmark, [gguf], tool=tool),
+    )
+
+
+def _named(models: Sequence[Model], name: str) -> Model:
+    return next(model for model in models if model.name == name)
+
+
+def _in_order(leaves: Iterable[PlannedStep]) -> list[PlannedStep]:
+    """Return every step that the leaves need, once, parents before children."""
+    found: dict[str, PlannedStep] = {}
+
+    def visit(step: PlannedStep) -> None:
+        if step.key not in found:
+            for parent in step.parents:
+                visit(parent)
+            found[step.key] = step
+
+    for leaf in leaves:
+        visit(leaf)
+    return list(found.values())
