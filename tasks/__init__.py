@@ -1,0 +1,33 @@
+"""One Prefect task per kind of step: a few lines around one call of the library."""
+
+from prefect import Task
+
+from tasks.benchmark import benchmark
+from tasks.convert import convert
+from tasks.dataset import dataset
+from tasks.fetch import fetch
+from tasks.finetune import finetune
+from tasks.fuse import fuse
+from tasks.heal import heal
+from tasks.merge import merge
+from tasks.perplexity import perplexity
+from tasks.quantize import quantize
+from tasks.reference import reference
+from tasks.step import StepReference
+
+STEP_TASKS: dict[str, Task[..., StepReference]] = {
+    "fetch": fetch,
+    "dataset": dataset,
+    "finetune": finetune,
+    "heal": heal,
+    "fuse": fuse,
+    "merge": merge,
+    "convert": convert,
+    "quantize": quantize,
+    "reference": reference,
+    "perplexity": perplexity,
+    "benchmark": benchmark,
+}
+"""Step -> the task that runs it; the names are those of `suture.steps.STEPS`."""
+
+__all__ = ["STEP_TASKS"]

@@ -1,0 +1,68 @@
+"""What a person looks at on the pages of a run and of its steps.
+
+Keys stay the same from run to run, so that Prefect shows what became of them over time. A step that was found in the
+store shows nothing: the run that built it did, and the report shows all.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+from prefect.artifacts import create_table_artifact
+from prefect.runtime import flow_run
+
+from suture.steps import Outcome, PlannedStep
+
+_LOSS_ROWS = 60
+"""A table of a thousand steps is read by nobody; losses.jsonl in the artifact has them all."""
+
+
+def artifact_key(*words: str) -> str:
+    """Return a key as Prefect takes them: lowercase letters, digits and dashes; it begins with the recipe's name."""
+    return re.sub(r"[^a-z0-9]+", "-", "-".join([flow_run.name or "", *words]).lower()).strip("-")
+
+
+def show_losses(planned: PlannedStep, outcome: Outcome) -> None:
+    """Show how the loss of a training went."""
+    if outcome.cached:
+        return
+    lines = (outcome.artifact.path / "losses.jsonl").read_text().splitlines()
+    stride = -(-len(lines) // _LOSS_ROWS)
+    rows = [json.loads(line) for line in [*lines[:-1:stride], lines[-1]]]
+    create_table_artifact(
+        [
+            {
+                "step": row["step"],
+                "loss": f"{row['loss']:.4f}",
+                "learning rate": f"{row['learning_rate']:.2e}",
+                "gradient norm": f"{row['grad_norm']:.3f}",
+                "tokens/s": f"{row['tokens_per_second']:.0f}",
+            }
+            for row in rows
+        ],
+        key=artifact_key("losses", planned.label),
+        description=f"Losses of `{planned.label}`; every step is in the artifact `{planned.key[:12]}`.",
+    )
+
+
+def show_tests(planned: PlannedStep, outcome: Outcome) -> None:
+    """Show how a model answered each test."""
+    facts: dict[str, Any] = outcome.artifact.facts
+    if outcome.cached or not facts["tests"]:
+        return
+    create_table_artifact(
+        [
+            {
+                "test": test["id"],
+                "category": test["category"],
+                "answer": "passed" if test["passed"] else test["error_class"],
+                "seconds": f"{test['seconds']:.1f}",
+            }
+            for test in facts["tests"]
+        ],
+        key=artifact_key("tests", planned.label),
+        description=f"{facts['passed']} of {facts['total']} passed; the answers are in the artifact "
+        f"`{planned.key[:12]}`.",
+    )

@@ -1,0 +1,107 @@
+"""Progress of a step, shown wherever somebody may look: the terminal, the run's log, the run's page."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from collections.abc import Generator
+from contextvars import ContextVar
+from typing import Protocol, cast
+from uuid import UUID
+
+import httpx
+from prefect.artifacts import create_progress_artifact, update_progress_artifact
+from prefect.logging import get_run_logger
+
+from suture.errors import SutureError
+from suture.progress import Progress, describe
+
+_LOG_SECONDS = 15.0
+"""Between two lines in the run's log: logs stay short, the tools' own output lies in the artifact."""
+
+_BAR_SECONDS = 5.0
+"""Between two moves of the bar on the run's page, and before it appears: short steps get none."""
+
+
+class Viewer(Protocol):
+    """Watches the steps of the run in this process; `suture run` shows them on the terminal."""
+
+    def start(self, label: str) -> Progress:
+        """Report that a step has begun; returns where its progress goes."""
+        ...
+
+    def finish(self, label: str, outcome: str) -> None:
+        """Report how it ended: `cached`, `3.2 s`, `failed`."""
+        ...
+
+
+viewer: ContextVar[Viewer | None] = ContextVar("viewer", default=None)
+"""Who watches; nobody, where a worker runs the flow. A ContextVar, as Prefect hands those on to its threads."""
+
+stopping = threading.Event()
+"""Set when the run is to end now: the next sign of progress ends its step."""
+
+
+class Stopped(KeyboardInterrupt):
+    """The run is to end now."""
+
+
+class StepView:
+    """Receives one step's progress. Belongs to the task's thread."""
+
+    def __init__(self, label: str, terminal: Progress | None) -> None:
+        self._label = label
+        self._terminal = terminal
+        self._logger = get_run_logger()
+        self._start = self._logged = self._moved = time.monotonic()
+        self._bar: UUID | None = None
+        self.outcome = "failed"
+
+    def update(self, done: float, total: float, unit: str) -> None:
+        """Pass on how far the step is, to each place at its own pace."""
+        if stopping.is_set():
+            raise Stopped
+        if self._terminal is not None:
+            self._terminal.update(done, total, unit)
+        now = time.monotonic()
+        if now - self._logged >= _LOG_SECONDS:
+            self._logged = now
+            self._logger.info(describe(done, total, unit, now - self._start))
+        if now - self._moved >= _BAR_SECONDS and total > 0:
+            self._moved = now
+            self._move_bar(100 * done / total)
+
+    def say(self, message: str) -> None:
+        """Pass on one line."""
+        if self._terminal is not None:
+            self._terminal.say(message)
+        self._logger.info(message)
+
+    def finish(self, *, cached: bool, seconds: float) -> None:
+        """Note how the step ended."""
+        self.outcome = "cached" if cached else f"{seconds:.1f} s"
+        if self._bar is not None:
+            self._move_bar(100)
+
+    def _move_bar(self, percent: float) -> None:
+        with contextlib.suppress(httpx.HTTPError):  # the server may be away for a while; the step goes on
+            if self._bar is None:
+                self._bar = cast("UUID", create_progress_artifact(percent, description=self._label))
+            else:
+                update_progress_artifact(self._bar, percent)
+
+
+@contextlib.contextmanager
+def shown(label: str) -> Generator[StepView]:
+    """Show a step while the block runs; a block that does not call `finish` has failed."""
+    watching = viewer.get()
+    view = StepView(label, watching.start(label) if watching else None)
+    try:
+        yield view
+    except SutureError as error:
+        view.outcome = f"failed: {error.problem}"
+        raise
+    finally:
+        if watching:
+            watching.finish(label, view.outcome)

@@ -1,0 +1,96 @@
+"""The record of a run in the store: what was asked, what became of each step, how it ended."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Generator, Mapping
+from datetime import UTC, datetime
+
+from prefect.futures import PrefectFuture
+from prefect.runtime import flow_run
+
+from suture import process
+from suture.plan import Plan
+from suture.steps import PlannedStep
+from suture.store import RunRecord, StepRecord, Store
+from suture.store.runs import RunState, new_run_id, running, write_run
+from tasks.progress import stopping
+
+Futures = Mapping[str, PrefectFuture]
+"""Key of a step -> its task run."""
+
+
+class Book:
+    """Keeps one run's record up to date."""
+
+    def __init__(self, plan: Plan, store: Store) -> None:
+        self.store = store
+        self.plan = plan
+        self.record = RunRecord(
+            run=new_run_id(plan.recipe.name),
+            recipe=plan.recipe.model_dump(mode="json"),
+            started=datetime.now(UTC),
+            keys=tuple(step.key for step in plan.steps),
+            flow_run=str(flow_run.id or ""),
+        )
+        self.failure: Exception | None = None
+
+    def close(self, futures: Futures) -> None:
+        """Wait for all steps and write down what became of them; one that failed stops only what needs it."""
+        steps: list[StepRecord] = []
+        for planned in self.plan.steps:
+            future = futures[planned.key]
+            future.wait()
+            if future.state.is_completed():
+                steps.append(_step_record(planned, future))
+            elif future.state.is_failed():
+                self.failure = self.failure or future.result(raise_on_failure=False)
+        self.end("failed" if self.failure else "completed", tuple(steps))
+
+    def end(self, state: RunState, steps: tuple[StepRecord, ...]) -> None:
+        """Write how the run ended."""
+        self.record = self.record.model_copy(
+            update={
+                "state": state,
+                "steps": steps,
+                "ended": datetime.now(UTC),
+                "error": str(self.failure or ""),
+            }
+        )
+        write_run(self.store, self.record)
+
+
+@contextlib.contextmanager
+def recorded(plan: Plan, store: Store) -> Generator[Book]:
+    """Keep a record of the run while the block runs; raises the failure of its first failed step in the end.
+
+    When the block is interrupted (Ctrl-C, a cancel in the UI), the steps in progress are ended.
+    """
+    book = Book(plan, store)
+    with running(store, book.record.run):
+        write_run(store, book.record)
+        try:
+            yield book
+        except Exception as error:
+            book.failure = error
+            book.end("failed", book.record.steps)
+            raise
+        except BaseException:
+            stopping.set()
+            process.end_all()
+            book.end("interrupted", book.record.steps)
+            raise
+    if book.failure is not None:
+        book.failure.add_note(f"What was finished is in the report: {store.runs / book.record.run / 'report.html'}")
+        raise book.failure
+
+
+def _step_record(planned: PlannedStep, future: PrefectFuture) -> StepRecord:
+    result = future.result()
+    return StepRecord(
+        label=planned.label,
+        step=planned.step,
+        key=planned.key,
+        cached=result["cached"],
+        seconds=result["seconds"],
+    )
