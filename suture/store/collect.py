@@ -38,7 +38,7 @@ def collect(store: Store, keep_runs: int, *, dry_run: bool) -> Collection:
         found = Collection(
             artifacts=tuple(doomed),
             runs=tuple(record.run for record in records[keep_runs:]),
-            size=sum(store.load(key).manifest.size for key in doomed),
+            size=sum(path.stat().st_size for key in doomed for path in durable.walk_files(store.artifacts / key)),
         )
         if not dry_run:
             for key in found.artifacts:

@@ -2,17 +2,30 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import shutil
 from pathlib import Path
 
-from suture.errors import HostError
+from suture.errors import HostError, ProcessError
 from suture.progress import human_bytes
+
+
+_ROOM_FOR_A_LOG = 65_536
+"""Bytes; with less a tool's last words may not have reached its log."""
 
 
 def free_bytes(folder: Path) -> int:
     """Return the free bytes of the disk that holds, or will hold, a folder."""
     existing = next(path for path in (folder, *folder.parents) if path.exists())
     return shutil.disk_usage(existing).free
+
+
+def is_for_want_of_room(error: OSError | ProcessError, folder: Path) -> bool:
+    """Return whether something failed, here or in a subprocess, because the disk that holds `folder` is full."""
+    if isinstance(error, OSError):
+        return error.errno in (errno.ENOSPC, errno.EDQUOT)
+    return os.strerror(errno.ENOSPC) in error.tail or free_bytes(folder) < _ROOM_FOR_A_LOG
 
 
 def disk_full(root: Path, needed: int | None) -> HostError:

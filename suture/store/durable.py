@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import secrets
 import shutil
 import stat
 from collections.abc import Iterator
@@ -30,12 +31,16 @@ def sync_folder(path: Path) -> None:
 
 def write_atomically(path: Path, content: bytes) -> None:
     """Write a small file so that a reader sees the old content or the new, never a part."""
-    part = path.with_name(f"{path.name}.{os.getpid()}.part")
-    with part.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    part.replace(path)
+    part = path.with_name(f"{path.name}.{secrets.token_hex(4)}.part")
+    try:
+        with part.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(path)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
     sync_folder(path.parent)
 
 
@@ -51,16 +56,16 @@ def walk_files(folder: Path) -> Iterator[Path]:
 
 
 def seal(folder: Path) -> None:
-    """Sync every file and folder below `folder`, and make them read-only."""
+    """Make every file and folder below `folder` read-only, and sync them."""
     for root, _, names in os.walk(folder, topdown=False):
         for name in names:
             path = Path(root, name)
-            sync_file(path)
             path.chmod(READ_ONLY_FILE)
-        sync_folder(Path(root))
+            sync_file(path)
         # the top folder stays writable until it is renamed: renaming a folder writes its ".."
         if Path(root) != folder:
             Path(root).chmod(READ_ONLY_FOLDER)
+        sync_folder(Path(root))
 
 
 def remove_tree(folder: Path) -> None:

@@ -23,13 +23,15 @@ def fsck(store: Store, progress: Progress) -> list[Finding]:
     Returns:
         What was found, empty for a sound store.
     """
-    keys = store.list_keys()
+    if not store.artifacts.exists():
+        return []
     findings: list[Finding] = []
-    for number, key in enumerate(keys, start=1):
-        try:
-            store.verify(key, fully=True)
-        except CorruptArtifactError as error:
-            place = store.set_aside(key)
-            findings.append(Finding(key, f"{error}\n  set aside: {place}"))
-        progress.update(number, len(keys), "artifacts")
+    with store.in_use():
+        keys = sorted(path.name for path in store.artifacts.iterdir())
+        for number, key in enumerate(keys, start=1):
+            try:
+                store.verify_or_set_aside(key, fully=True)
+            except CorruptArtifactError as error:
+                findings.append(Finding(key, f"{error}\n  set aside in {store.quarantine}"))
+            progress.update(number, len(keys), "artifacts")
     return findings

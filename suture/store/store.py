@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import json
 import time
 from collections.abc import Callable, Generator
@@ -11,10 +10,11 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from suture.errors import CorruptArtifactError, HostError
+from suture.errors import CorruptArtifactError, HostError, ProcessError
 from suture.store import durable, locks
 from suture.store.artifact import MANIFEST, Artifact, FileEntry, Manifest
-from suture.store.disk import disk_full, free_bytes
+from suture.store.disk import disk_full, free_bytes, is_for_want_of_room
+from suture.store.verification import Stamps, check_files, stamps_of
 from suture.store.workspace import Workspace
 
 _MIN_KEY_PREFIX = 4
@@ -50,18 +50,37 @@ class Store:
         """Return whether a complete artifact stands under this key, without reading its content."""
         return (self.artifacts / key / MANIFEST).is_file()
 
+    def inode(self, key: str) -> int | None:
+        """Return what tells this artifact's folder from an earlier or later one under the same key."""
+        try:
+            return (self.artifacts / key).stat().st_ino
+        except FileNotFoundError:
+            return None
+
     def find(self, key: str) -> Artifact | None:
         """Return the artifact if it is there and is what its manifest says; a damaged one is quarantined.
 
         A file is hashed again only if its inode, size or times changed since it was last hashed.
         """
-        if not self.has(key):
+        if self.inode(key) is None:
             return None
         try:
-            return self.verify(key)
+            return self.verify_or_set_aside(key)
         except CorruptArtifactError:
-            self.set_aside(key)
             return None
+
+    def verify_or_set_aside(self, key: str, *, fully: bool = False) -> Artifact:
+        """Check an artifact as `verify` does; quarantine it if it is damaged, so that it is rebuilt and never served.
+
+        Raises:
+            CorruptArtifactError: When it is damaged.
+        """
+        folder = self.inode(key)
+        try:
+            return self.verify(key, fully=fully)
+        except CorruptArtifactError:
+            self._set_aside(key, folder)
+            raise
 
     def load(self, key: str) -> Artifact:
         """Return an artifact without checking its content.
@@ -100,21 +119,9 @@ class Store:
             CorruptArtifactError: When a file is missing, surplus, or of another size or digest.
         """
         artifact = self.load(key)
-        found = {str(path.relative_to(artifact.path)) for path in durable.walk_files(artifact.path)} - {MANIFEST}
-        expected = {file.path for file in artifact.manifest.files}
-        if found != expected:
-            raise CorruptArtifactError(
-                "An artifact's files are not those of its manifest.",
-                where=artifact.path,
-                expected=f"also {sorted(expected - found)}" if expected - found else "nothing more",
-                found=f"also {sorted(found - expected)}" if found - expected else "nothing more",
-            )
-        memory = {} if fully else self._remembered(key)
-        stamps = {file.path: _stamp(artifact.path / file.path) for file in artifact.manifest.files}
-        for file in artifact.manifest.files:
-            if memory.get(file.path) != stamps[file.path]:
-                _check_file(artifact.path / file.path, file)
-        if memory != stamps:
+        hashed = {} if fully else self._remembered(key)
+        stamps = check_files(artifact, hashed)
+        if stamps != hashed:
             self._remember(key, stamps)
         return artifact
 
@@ -166,9 +173,10 @@ class Store:
             work.out.mkdir(parents=True)
             work.scratch.mkdir(exist_ok=True)
             yield work
-        except OSError as error:
+        except (OSError, ProcessError) as error:
+            full = is_for_want_of_room(error, self.root)
             self._drop(work)
-            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            if not full:
                 raise
             raise disk_full(self.root, needed=None) from error
         except BaseException:
@@ -198,21 +206,9 @@ class Store:
         target.chmod(durable.READ_ONLY_FOLDER)
         durable.sync_folder(self.artifacts)
         durable.remove_tree(work.out.parent)
-        self._remember(work.key, {file.path: _stamp(target / file.path) for file in files})
-        return Artifact(target, manifest)
-
-    def set_aside(self, key: str) -> Path:
-        """Move a damaged artifact to the quarantine, so that it is rebuilt and never served."""
-        self._make_folders()
-        number = sum(1 for _ in self.quarantine.glob(f"{key}.*")) + 1
-        target = self.quarantine / f"{key}.{number}"
-        source = self.artifacts / key
-        with contextlib.suppress(FileNotFoundError):  # another process set it aside first
-            source.chmod(0o755)
-            source.rename(target)
-            durable.sync_folder(self.artifacts)
-        (self.verified / f"{key}.json").unlink(missing_ok=True)
-        return target
+        artifact = Artifact(target, manifest)
+        self._remember(work.key, stamps_of(artifact))
+        return artifact
 
     def remove(self, key: str) -> None:
         """Remove an artifact: first out of sight by a rename, then its files."""
@@ -240,6 +236,8 @@ class Store:
                 if free and _is_stale(folder, older_than):
                     durable.remove_tree(folder)
                     removed.append(folder)
+        for part in self.verified.glob("*.part"):  # at worst a live one: only a memory
+            part.unlink(missing_ok=True)
         return removed
 
     def free_bytes(self) -> int:
@@ -258,39 +256,34 @@ class Store:
                     way_out="Set SUTURE_STORE to a folder you can write to, on a disk with room.",
                 ) from error
 
+    def _set_aside(self, key: str, folder: int | None) -> None:
+        """Move the folder with this inode to the quarantine, unless another process did, and maybe rebuilt it."""
+        self._make_folders()
+        with locks.locked(self.locks / "quarantine.lock"):
+            if folder is None or self.inode(key) != folder:
+                return
+            number = sum(1 for _ in self.quarantine.glob(f"{key}.*")) + 1
+            source = self.artifacts / key
+            source.chmod(0o755)
+            source.rename(self.quarantine / f"{key}.{number}")
+            durable.sync_folder(self.artifacts)
+            (self.verified / f"{key}.json").unlink(missing_ok=True)
+
     def _drop(self, work: Workspace) -> None:
         durable.remove_tree(work.out)
         with contextlib.suppress(OSError):  # scratch with content stays: the next attempt resumes from it
             work.scratch.rmdir()
             work.scratch.parent.rmdir()
 
-    def _remembered(self, key: str) -> dict[str, list[int]]:
+    def _remembered(self, key: str) -> Stamps:
         try:
             return json.loads((self.verified / f"{key}.json").read_bytes())
         except (OSError, ValueError):
             return {}
 
-    def _remember(self, key: str, stamps: dict[str, list[int]]) -> None:
+    def _remember(self, key: str, stamps: Stamps) -> None:
         with contextlib.suppress(OSError):  # only a memory: without it the files are hashed again
             durable.write_atomically(self.verified / f"{key}.json", json.dumps(stamps).encode())
-
-
-def _check_file(path: Path, entry: FileEntry) -> None:
-    size = path.stat().st_size
-    if size != entry.size:
-        raise CorruptArtifactError(
-            "A file in the store has another size.", where=path, expected=entry.size, found=size
-        )
-    digest = durable.sha256_file(path)
-    if digest != entry.sha256:
-        raise CorruptArtifactError(
-            "A file in the store has other content.", where=path, expected=entry.sha256, found=digest
-        )
-
-
-def _stamp(path: Path) -> list[int]:
-    status = path.stat()
-    return [status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns]
 
 
 def _is_stale(folder: Path, older_than: float) -> bool:
