@@ -7,14 +7,16 @@ from functools import cache
 from pathlib import Path
 
 import platformdirs
-from pydantic import Field
+from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from suture.errors import HostError
 
 
 class Settings(BaseSettings):
     """Read from environment variables `SUTURE_*`."""
 
-    model_config = SettingsConfigDict(env_prefix="SUTURE_", frozen=True)
+    model_config = SettingsConfigDict(env_prefix="SUTURE_", env_ignore_empty=True, frozen=True)
 
     store: Path = Field(
         default_factory=lambda: platformdirs.user_data_path("suture") / "store",
@@ -44,5 +46,17 @@ class Settings(BaseSettings):
 
 @cache
 def settings() -> Settings:
-    """Return this process's settings, read once."""
-    return Settings()
+    """Return this process's settings, read once.
+
+    Raises:
+        HostError: When a variable has a value that cannot be.
+    """
+    try:
+        return Settings()
+    except ValidationError as error:
+        rows = [f"SUTURE_{str(row['loc'][0]).upper()}={row['input']}: {row['msg']}" for row in error.errors()]
+        raise HostError(
+            "The environment has settings that cannot be.",
+            found="; ".join(rows),
+            way_out="Change or unset them.",
+        ) from error
