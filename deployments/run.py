@@ -6,6 +6,7 @@ import atexit
 import contextlib
 import importlib
 import os
+import signal
 import sys
 from collections.abc import Generator, Mapping
 from pathlib import Path
@@ -32,6 +33,7 @@ def run_recipe(path: Path) -> None:
     Raises:
         SutureError: When the recipe cannot be run (nothing has been started or written then), or when a step fails.
     """
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))  # not at once: Prefect's own comes first
     recipe = load_recipe(path)
     check_disk(resolve(recipe), store_of_this_machine())
     join_server()
@@ -59,17 +61,12 @@ def join_server() -> Server:
 
 
 def _run_flow(recipe: Recipe) -> str:
-    from prefect.exceptions import TerminationSignal
-
     from flows.pipeline import build_model
     from tasks.progress import viewer
 
     with _display() as display:
         viewer.set(display)
-        try:
-            return build_model(recipe)["run"]
-        except TerminationSignal as signal:
-            raise SystemExit(128 + signal.signal) from signal
+        return build_model(recipe)["run"]
 
 
 @contextlib.contextmanager

@@ -160,14 +160,8 @@ def answers(api: str, timeout: float = 5.0) -> bool:
         return False
 
 
-def get(api: str, path: str) -> Any:  # noqa: ANN401 -- any JSON
-    """Ask the managed server, without importing Prefect's client: it takes more time than the answer."""
-    with _direct.open(f"{api}{path}", timeout=30) as answer:
-        return json.load(answer)
-
-
 def post(api: str, path: str, body: Mapping[str, Any]) -> Any:  # noqa: ANN401 -- any JSON
-    """Tell the managed server, or ask it with a filter."""
+    """Tell the managed server, or ask it, without importing Prefect's client: that takes more time than the answer."""
     request = urllib.request.Request(  # noqa: S310 -- our own loopback address
         f"{api}{path}", data=json.dumps(body).encode(), headers={"Content-Type": "application/json"}
     )

@@ -8,13 +8,12 @@ import signal
 import socket
 import sys
 import time
-import urllib.error
 from collections.abc import Callable, Generator
 from pathlib import Path
 
 import suture
 from deployments.server import Server, managed_server
-from deployments.state import HOST, POOL, StateFolder, answers, get, post, state_of_this_machine
+from deployments.state import HOST, POOL, StateFolder, answers, state_of_this_machine
 from suture.errors import TransientError
 from suture.process import run, start_process, tail
 
@@ -32,7 +31,6 @@ def up(port: int) -> None:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     state = state_of_this_machine()
     with contextlib.suppress(KeyboardInterrupt), managed_server(port) as server:
-        _make_pool(server)
         with _worker(server, state) as worker_has_ended:
             _deploy(server, state)
             notice = f"{server.notice}\n" if server.notice else ""
@@ -41,22 +39,6 @@ def up(port: int) -> None:
             while not worker_has_ended():
                 time.sleep(0.5)
             raise TransientError("The worker has ended.", where=state.log("worker"), found=tail(state.log("worker")))
-
-
-def _make_pool(server: Server) -> None:
-    """Make the work pool, unless it is there."""
-    workers = get(server.api, "/collections/views/aggregate-worker-metadata")
-    pool = {
-        "name": POOL,
-        "type": "process",
-        "description": "Steps on this machine's processors.",
-        "base_job_template": workers["prefect"]["process"]["default_job_configuration"],
-    }
-    try:
-        post(server.api, "/work_pools/", pool)
-    except urllib.error.HTTPError as error:
-        if error.code != 409:  # it is there
-            raise
 
 
 def _deploy(server: Server, state: StateFolder) -> None:
@@ -74,7 +56,10 @@ def _deploy(server: Server, state: StateFolder) -> None:
 
 @contextlib.contextmanager
 def _worker(server: Server, state: StateFolder) -> Generator[Callable[[], bool]]:
-    """Run the worker while the block runs; yields whether it has ended. It is up when its health check answers."""
+    """Run the worker while the block runs; yields whether it has ended.
+
+    It makes the work pool if there is none; it is up when its health check answers.
+    """
     with socket.create_server((HOST, 0)) as probe:
         port = probe.getsockname()[1]
     environment = dict(server.environment) | {

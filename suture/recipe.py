@@ -20,6 +20,10 @@ _FOUND_CHARACTERS = 200
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
 
 
+ARMS = ("merged", "healed", "control")
+"""What the scoreboard calls the models that a run itself makes."""
+
+
 class Part(BaseModel):
     """What every part of a recipe has in common: it cannot be changed, and it knows all of its fields."""
 
@@ -287,9 +291,11 @@ class Recipe(Part):
     @model_validator(mode="after")
     def _names_agree(self) -> Self:
         names = [source.name for source in self.sources]
-        doubled = sorted({name for name in names if names.count(name) > 1})
+        rows = [*names, *(reference.name for reference in self.benchmark.references), *ARMS]
+        doubled = sorted({name for name in rows if rows.count(name) > 1})
         if doubled:
-            msg = f"sources: expected different names, found {', '.join(doubled)} more than once"
+            msg = f"sources and references: expected names of their own (and not {', '.join(ARMS)}), "
+            msg += f"found {', '.join(doubled)} more than once"
             raise ValueError(msg)
         unknown = [name for name in self.merge.sources if name not in names]
         if unknown:

@@ -100,7 +100,10 @@ def shown(label: str) -> Generator[StepView]:
     try:
         yield view
     except SutureError as error:
-        view.outcome = f"failed: {error.problem}"
+        view.outcome = "stopped" if stopping.is_set() else f"failed: {error.problem}"
+        raise
+    except Stopped:
+        view.outcome = "stopped"
         raise
     finally:
         if watching:

@@ -66,6 +66,7 @@ def recorded(plan: Plan, store: Store) -> Generator[Book]:
 
     When the block is interrupted (Ctrl-C, a cancel in the UI), the steps in progress are ended.
     """
+    stopping.clear()
     book = Book(plan, store)
     with running(store, book.record.run):
         write_run(store, book.record)

@@ -6,6 +6,7 @@ small, and whatever the training allocated is gone when it ends.
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
@@ -37,6 +38,7 @@ FAILURE = "failure.json"
 
 _STEP_LINE = re.compile(r"step (\d+) of (\d+)")
 _KILLED = -9
+_FULL_DISK = 2**20  # bytes free
 
 
 class TrainSpec(Part):
@@ -101,6 +103,7 @@ def train(
     Raises:
         RecipeError: When the model has none of the target layers, or the loss is no longer a number.
         HostError: When memory runs out.
+        OSError: When the disk is full.
         ProcessError: When the training process fails otherwise.
     """
     model, data = parents
@@ -139,6 +142,8 @@ def _run(job: TrainJob, progress: Progress) -> None:
     except ProcessError as error:
         if failure.exists():
             raise _rebuild(Failure.model_validate_json(failure.read_bytes())) from error
+        if shutil.disk_usage(job.scratch).free < _FULL_DISK:
+            raise OSError(errno.ENOSPC, "no space left for a training checkpoint") from error
         if error.status == _KILLED:
             raise HostError(
                 "The training process was killed, most likely because the machine ran out of memory.",

@@ -119,8 +119,10 @@ def _unbroken(text: str) -> str:
 
 
 def _figures(data: ReportData) -> Markup:
+    tuned = any(training.role == "source" for training in data.trainings)
+    dashed = " Dashed: fine-tuning of the sources." if tuned else ""
     drawn = [
-        _figure(plots.loss_plot(data), "Training loss", "Bold: moving average. Dashed: fine-tuning of the sources."),
+        _figure(plots.loss_plot(data), "Training loss", f"Bold: moving average.{dashed}"),
         _figure(plots.perplexity_plot(data), "Perplexity on held-out text", "Whiskers of one standard error."),
     ]
     by_text = _titled("Perplexity by text", _table(tables.text_rows(data)))
@@ -138,7 +140,7 @@ def _tests(data: ReportData) -> Markup:
     rows = tables.test_rows(data)
     if not rows:
         return Markup()
-    every = element("details", element("summary", f"All {len(rows)} tests"), _table(rows))
+    every = element("details", element("summary", "Test by test"), _table(rows))
     return _section("Tests passed", _table(tables.category_rows(data)), every)
 
 
@@ -180,7 +182,7 @@ def _trainings(data: ReportData) -> Markup:
 
 def _steps(data: ReportData) -> Markup:
     heads = [element("th", column, scope="col") for column in tables.STEPS]
-    longest = max((step.seconds or 0 for step in data.steps), default=0)
+    longest = max((step.seconds or 0 for step in data.steps if step.state == "built"), default=0)
     rows = [_step_row(step, longest) for step in data.steps]
     table = element("table", element("thead", element("tr", *heads)), element("tbody", *rows), class_="steps")
     return _section("Steps", element("div", table, class_="scroll", tabindex="0"))
@@ -188,7 +190,7 @@ def _steps(data: ReportData) -> Markup:
 
 def _step_row(step: StepData, longest: float) -> Markup:
     cells = {column: element("td", say(step)) for column, say in tables.STEPS.items()}
-    share = (step.seconds or 0) / longest if longest else 0
+    share = (step.seconds or 0) / longest if longest and step.state == "built" else 0
     took = tables.STEPS["in this run"](step)
     cells["in this run"] = element("td", took, class_="time", style=f"--share: {100 * share:.0f}%")
     cells["state"] = element("td", element("span", tables.STEPS["state"](step), class_=f"badge {step.state}"))

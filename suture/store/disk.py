@@ -10,7 +10,6 @@ from pathlib import Path
 from suture.errors import HostError, ProcessError
 from suture.progress import human_bytes
 
-
 _ROOM_FOR_A_LOG = 65_536
 """Bytes; with less a tool's last words may not have reached its log."""
 

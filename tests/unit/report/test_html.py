@@ -139,6 +139,15 @@ def test_a_failed_run_shows_its_error_and_what_is_missing(data: ReportData) -> N
     assert "<h2>Merge</h2>" not in page
 
 
+def test_bars_of_time_are_for_what_was_built(data: ReportData) -> None:
+    shares = dict(
+        zip([step.label for step in data.steps], re.findall(r"--share: (\d+)%", html_page(data)), strict=True)
+    )
+    assert (shares["fetch a"], shares["finetune a"], shares["heal healed"]) == ("0", "50", "100")
+    cached = [step.model_copy(update={"state": "cached"}) for step in data.steps]
+    assert set(re.findall(r"--share: (\d+)%", html_page(data.model_copy(update={"steps": tuple(cached)})))) == {"0"}
+
+
 def test_seams_are_sewn_where_the_merge_has_them(data: ReportData) -> None:
     assert data.merge is not None
     whole = data.merge.model_copy(update={"seams": ()})
