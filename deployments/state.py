@@ -161,7 +161,7 @@ def answers(api: str, timeout: float = 5.0) -> bool:
 
 
 def post(api: str, path: str, body: Mapping[str, Any]) -> Any:  # noqa: ANN401 -- any JSON
-    """Tell the managed server, or ask it, without importing Prefect's client: that takes more time than the answer."""
+    """Tell or ask the managed server; importing Prefect's client for it would take a second."""
     request = urllib.request.Request(  # noqa: S310 -- our own loopback address
         f"{api}{path}", data=json.dumps(body).encode(), headers={"Content-Type": "application/json"}
     )

@@ -115,7 +115,7 @@ def test_training_defaults_are_those_of_the_published_heal() -> None:
         ("name", "Has Spaces", "name: String should match"),
         ("sources", [], "sources: Tuple should have at least 1 item"),
         ("sources.0.model", "", "sources.0.model: String should have at least 1 character"),
-        ("sources.1.name", "a", "sources: expected different names, found a more than once"),
+        ("sources.1.name", "a", "found a more than once"),
         ("merge.base", "c", "merge: expected names of sources (a, b), found c"),
         ("merge.slices.1.source", "c", "merge: expected names of sources (a, b), found c"),
         ("merge.slices.0.layers", [3, 3], "expected the first layer before the end, found [3, 3]"),
