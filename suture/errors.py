@@ -32,6 +32,9 @@ class SutureError(Exception):
     exit_code = 1
     """Exit status of the command line."""
 
+    usual_way_out: str | None = None
+    """What helps where an error names nothing better."""
+
     def __init__(
         self,
         problem: str,
@@ -46,7 +49,7 @@ class SutureError(Exception):
         self.where = where
         self.expected = expected
         self.found = found
-        self.way_out = way_out
+        self.way_out = way_out or self.usual_way_out
 
     def __str__(self) -> str:
         details = [
@@ -72,9 +75,13 @@ class RecipeError(InputError):
 class SourceError(InputError):
     """A source model is missing, incomplete, gated, or of another shape."""
 
+    usual_way_out = "Check the recipe's `sources`: the name, the revision, and what the folder or repository holds."
+
 
 class CheckpointError(InputError):
     """A safetensors file, its index or its config is malformed."""
+
+    usual_way_out = "Fetch the model again, or use another copy of it: this one is damaged, or made to do harm."
 
 
 class DataError(InputError):

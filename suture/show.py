@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pydantic import JsonValue
 from rich.table import Table
 
+from suture.errors import CorruptArtifactError
 from suture.gguf.metadata import SOURCES, Summary
 from suture.plan import Plan, needed_bytes
 from suture.progress import human_bytes
@@ -94,7 +95,11 @@ def artifacts_table(store: Store) -> Table:
         table.add_column(column, justify="right" if column in ("size", "files", "took") else "left")
     total = 0
     for key in store.list_keys():
-        manifest = store.load(key).manifest
+        try:
+            manifest = store.load(key).manifest
+        except CorruptArtifactError:
+            table.add_row(key[:KEY_DIGITS], "[red]damaged: suture store fsck[/red]")
+            continue
         total += manifest.size
         table.add_row(
             key[:KEY_DIGITS],

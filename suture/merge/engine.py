@@ -21,7 +21,7 @@ from suture.recipe import Merge, Part
 from suture.store import Artifact, Workspace
 
 _CHUNK = 2**16
-"""Numbers of each source in memory at once: arrays of 256 KiB stay in a core's cache; 2**19 takes 1.6 times as long."""
+"""Numbers of each source in memory at once: 256 KiB of fp32 stay in a core's cache; 2**19 takes 1.6 times as long."""
 
 Sources = Mapping[str, Checkpoint]
 

@@ -262,3 +262,18 @@ def test_every_field_is_described() -> None:
     ]
     assert undescribed == []
     assert all(issubclass(part, BaseModel) and part.model_config.get("frozen") for part in parts)
+
+
+def test_a_field_given_twice_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "twice.yaml"
+    path.write_text("name: one\nname: two\n")
+    with pytest.raises(RecipeError, match="name: given more than once"):
+        load_recipe(path)
+
+
+def test_an_anchor_may_be_overridden(tmp_path: Path) -> None:
+    path = tmp_path / "anchor.yaml"
+    path.write_text("base: &base {name: one}\nother:\n  <<: *base\n  name: two\n")
+    with pytest.raises(RecipeError, match="mistake") as caught:  # read, and refused for its fields alone
+        load_recipe(path)
+    assert "more than once" not in str(caught.value)

@@ -47,7 +47,7 @@ class Scripted(ThreadingHTTPServer):
 
 
 class Handler(BaseHTTPRequestHandler):
-    server: Scripted
+    server: Scripted  # pyright: ignore[reportIncompatibleVariableOverride] -- no other server makes it
 
     def do_GET(self) -> None:
         status, page = self.server.pages.get(self.path, (404, {"error": "no such page"}))

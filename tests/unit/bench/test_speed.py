@@ -21,7 +21,7 @@ def timed(prompt: float, generating: float) -> Act:
 @given(VALUES)
 def test_median_as_numpy_and_scipy_have_it(values: list[float]) -> None:
     found = median(values)
-    spread = median_abs_deviation(values, scale="normal")
+    spread = median_abs_deviation(values, scale="normal")  # pyright: ignore[reportArgumentType] -- its stub
     assert found.value == pytest.approx(np.median(values))
     assert found.error == pytest.approx(np.sqrt(np.pi / 2) * spread / np.sqrt(len(values)), rel=1e-4, abs=1e-9)
 

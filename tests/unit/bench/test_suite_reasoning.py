@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import re
 from itertools import permutations
+from typing import Any
 
 import pytest
 
@@ -125,7 +126,7 @@ RIGHT_FUNCTIONS = {
 @pytest.mark.parametrize("code", RIGHT_FUNCTIONS.values(), ids=RIGHT_FUNCTIONS)
 def test_right_functions_pass_and_are_right(code: str) -> None:
     assert score("writes-code", fenced(code)).error_class == ""
-    namespace: dict[str, object] = {}
+    namespace: dict[str, Any] = {}
     exec(code, namespace)  # noqa: S102 -- written for this test: it shows that the recorded answers are right
     assert [namespace["count_vowels"](text) for text in ("", "xyz", "Queue", "AbEcIdOfU")] == [0, 0, 4, 5]
 
@@ -182,7 +183,7 @@ def test_code_of_a_model_is_not_run() -> None:
 def test_the_buggy_function_has_the_bug_and_the_fix_mends_it() -> None:
     source = "\n".join(line[3:] for line in _BUGGY.splitlines())
     for code, expected in ((source, 45), (source.replace("range(1, n)", "range(1, n + 1)"), 55)):
-        namespace: dict[str, object] = {}
+        namespace: dict[str, Any] = {}
         exec(code, namespace)  # noqa: S102 -- our own
         assert namespace["sum_to"](10) == expected
 

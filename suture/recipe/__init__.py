@@ -1,0 +1,48 @@
+"""Recipe: everything the user asks for, and nothing about the machine that does it."""
+
+from suture.recipe.load import is_path, load_recipe, parse_recipe, with_absolute_paths
+from suture.recipe.model import (
+    ARMS,
+    Benchmark,
+    Capability,
+    Gguf,
+    Heal,
+    Linear,
+    Merge,
+    Name,
+    Part,
+    Passthrough,
+    Perplexity,
+    QuantType,
+    Recipe,
+    Reference,
+    Slice,
+    Source,
+    Text,
+    Training,
+)
+
+__all__ = [
+    "ARMS",
+    "Benchmark",
+    "Capability",
+    "Gguf",
+    "Heal",
+    "Linear",
+    "Merge",
+    "Name",
+    "Part",
+    "Passthrough",
+    "Perplexity",
+    "QuantType",
+    "Recipe",
+    "Reference",
+    "Slice",
+    "Source",
+    "Text",
+    "Training",
+    "is_path",
+    "load_recipe",
+    "parse_recipe",
+    "with_absolute_paths",
+]
