@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import time
-
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
-from suture.progress import Lines, describe
+from suture.progress import Lines, Pace
 
 
 class LineDisplay:
@@ -63,11 +61,11 @@ class Bar:
     def __init__(self, progress: Progress, bar: TaskID) -> None:
         self._progress = progress
         self._bar = bar
-        self._start = time.monotonic()
+        self._pace = Pace()
 
     def update(self, done: float, total: float, unit: str) -> None:
         """Move the bar."""
-        said = describe(done, total, unit, time.monotonic() - self._start)
+        said = self._pace.describe(done, total, unit)
         self._progress.update(self._bar, completed=done, total=total or None, said=said)
 
     def say(self, message: str) -> None:

@@ -30,15 +30,18 @@ def up(port: int) -> None:
     """
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     state = state_of_this_machine()
-    with contextlib.suppress(KeyboardInterrupt), managed_server(port) as server:
-        with _worker(server, state) as worker_has_ended:
-            _deploy(server, state)
-            notice = f"{server.notice}\n" if server.notice else ""
-            sys.stdout.write(f"{notice}Suture is up: {server.ui}\nCtrl-C stops it.\n")
-            sys.stdout.flush()
-            while not worker_has_ended():
-                time.sleep(0.5)
-            raise TransientError("The worker has ended.", where=state.log("worker"), found=tail(state.log("worker")))
+    with (
+        contextlib.suppress(KeyboardInterrupt),
+        managed_server(port) as server,
+        _worker(server, state) as worker_has_ended,
+    ):
+        _deploy(server, state)
+        notice = f"{server.notice}\n" if server.notice else ""
+        sys.stdout.write(f"{notice}Suture is up: {server.ui}\nCtrl-C stops it.\n")
+        sys.stdout.flush()
+        while not worker_has_ended():
+            time.sleep(0.5)
+        raise TransientError("The worker has ended.", where=state.log("worker"), found=tail(state.log("worker")))
 
 
 def _deploy(server: Server, state: StateFolder) -> None:

@@ -15,6 +15,7 @@ from suture.recipe import Recipe
 from suture.settings import settings
 from suture.steps import PlannedStep, store_of_this_machine
 from tasks import STEP_TASKS
+from tasks.artifacts import show_report
 from tasks.record import recorded
 from tasks.report import ReportReference, report
 
@@ -40,7 +41,9 @@ def build_model(recipe: Recipe) -> ReportReference:
             # quote: there are no futures inside for Prefect to look for
             futures[planned.key] = STEP_TASKS[planned.step].submit(quote(planned), wait_for=parents)
         book.close(futures)
-        return report(book)
+        reference = report(book)
+        show_report(store, reference["run"])
+        return reference
 
 
 def in_waves(steps: Sequence[PlannedStep]) -> list[PlannedStep]:

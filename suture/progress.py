@@ -40,16 +40,16 @@ class Lines:
     def __init__(self, label: str, interval: float = 5.0) -> None:
         self._label = label
         self._interval = interval
-        self._start = time.monotonic()
+        self._pace = Pace()
         self._last = 0.0
 
     def update(self, done: float, total: float, unit: str) -> None:
         """Write a line with share, amount and time left, if one is due."""
+        line = self._pace.describe(done, total, unit)
         now = time.monotonic()
-        if now - self._last < self._interval:
-            return
-        self._last = now
-        self.say(describe(done, total, unit, now - self._start))
+        if now - self._last >= self._interval:
+            self._last = now
+            self.say(line)
 
     def say(self, message: str) -> None:
         """Write one line."""
@@ -57,20 +57,38 @@ class Lines:
         sys.stderr.flush()
 
 
-def describe(done: float, total: float, unit: str, elapsed: float) -> str:
-    """Return one line such as `40 %  1.2 / 3.0 GB  12 s left` for work in progress.
+class Pace:
+    """Describes work in progress, with the time left.
 
-    Args:
-        done: Amount done.
-        total: Amount in all; 0 when unknown.
-        unit: Name of the unit; `bytes` is shown in MB and GB.
-        elapsed: Seconds since the work began.
+    Speed is measured from the first report on: what lies before it (waiting for a turn, loading a model), and what
+    an earlier attempt had done already, is not how fast the work goes.
     """
-    amount = f"{human_bytes(done)} / {human_bytes(total)}" if unit == "bytes" else f"{done:g} / {total:g} {unit}"
+
+    def __init__(self) -> None:
+        self._first: tuple[float, float] | None = None
+
+    def describe(self, done: float, total: float, unit: str) -> str:
+        """Return one line such as `40 %  1.20 GB / 3.00 GB  12 s left`.
+
+        Args:
+            done: Amount done.
+            total: Amount in all; 0 when unknown.
+            unit: Name of the unit; `bytes` is shown in MB and GB.
+        """
+        now = time.monotonic()
+        self._first = self._first or (now, done)
+        began, before = self._first
+        left = (now - began) * (total - done) / (done - before) if done > before else None
+        return describe(done, total, unit, left)
+
+
+def describe(done: float, total: float, unit: str, left: float | None) -> str:
+    """Return one line for work in progress; `left` is the seconds it will still take, None when unknown."""
     if total <= 0:
         return human_bytes(done) if unit == "bytes" else f"{done:g} {unit}"
-    left = f"  {human_seconds(elapsed * (total - done) / done)} left" if done > 0 else ""
-    return f"{100 * done / total:3.0f} %  {amount}{left}"
+    amount = f"{human_bytes(done)} / {human_bytes(total)}" if unit == "bytes" else f"{done:g} / {total:g} {unit}"
+    remaining = "" if left is None else f"  {human_seconds(left)} left"
+    return f"{100 * done / total:3.0f} %  {amount}{remaining}"
 
 
 def human_bytes(size: float) -> str:

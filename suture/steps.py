@@ -81,7 +81,13 @@ class PlannedStep:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a step."""
+    """What became of a step.
+
+    Attributes:
+        artifact: What it made, or had made before.
+        cached: Whether it was found in the store.
+        seconds: Time it took to build, without the wait for its turn; or to find.
+    """
 
     artifact: Artifact
     cached: bool
@@ -120,7 +126,8 @@ def build(planned: PlannedStep, store: Store, progress: Progress) -> Outcome:
         if hit is not None:
             return Outcome(hit, cached=True, seconds=time.monotonic() - started)
         parents = [_require(store, parent) for parent in planned.parents]
-        return Outcome(_run(planned, parents, store, progress), cached=False, seconds=time.monotonic() - started)
+        artifact = _run(planned, parents, store, progress)
+        return Outcome(artifact, cached=False, seconds=artifact.manifest.seconds)
 
 
 def build_all(planned: PlannedStep, store: Store, progress: Progress) -> Outcome:

@@ -10,10 +10,14 @@ import json
 import re
 from typing import Any
 
-from prefect.artifacts import create_table_artifact
+from prefect.artifacts import create_markdown_artifact, create_table_artifact
 from prefect.runtime import flow_run
 
+from suture.report.build import load_report
+from suture.report.plots import data_uri, loss_plot
+from suture.report.tables import scoreboard_rows
 from suture.steps import Outcome, PlannedStep
+from suture.store import Store
 
 _LOSS_ROWS = 60
 """A table of a thousand steps is read by nobody; losses.jsonl in the artifact has them all."""
@@ -22,6 +26,24 @@ _LOSS_ROWS = 60
 def artifact_key(*words: str) -> str:
     """Return a key as Prefect takes them: lowercase letters, digits and dashes; it begins with the recipe's name."""
     return re.sub(r"[^a-z0-9]+", "-", "-".join([flow_run.name or "", *words]).lower()).strip("-")
+
+
+def show_report(store: Store, run: str) -> None:
+    """Show a run's report."""
+    files = load_report(store, run)
+    create_table_artifact(
+        scoreboard_rows(files.data), key=artifact_key("scoreboard"), description=f"Scoreboard of run `{run}`."
+    )
+    curves = loss_plot(files.data)
+    if curves is not None:
+        create_markdown_artifact(
+            f"![Training loss]({data_uri(curves)})",
+            key=artifact_key("loss-curves"),
+            description=f"Losses of all trainings of run `{run}`.",
+        )
+    create_markdown_artifact(
+        files.markdown.read_text(), key=artifact_key("report"), description=f"Report of run `{run}`."
+    )
 
 
 def show_losses(planned: PlannedStep, outcome: Outcome) -> None:
@@ -42,7 +64,7 @@ def show_losses(planned: PlannedStep, outcome: Outcome) -> None:
             }
             for row in rows
         ],
-        key=artifact_key("losses", planned.label),
+        key=artifact_key("losses", _model(planned)),
         description=f"Losses of `{planned.label}`; every step is in the artifact `{planned.key[:12]}`.",
     )
 
@@ -62,7 +84,12 @@ def show_tests(planned: PlannedStep, outcome: Outcome) -> None:
             }
             for test in facts["tests"]
         ],
-        key=artifact_key("tests", planned.label),
+        key=artifact_key("tests", _model(planned)),
         description=f"{facts['passed']} of {facts['total']} passed; the answers are in the artifact "
         f"`{planned.key[:12]}`.",
     )
+
+
+def _model(planned: PlannedStep) -> str:
+    """Return the model's part of a label: `merged Q4_K_M` of `benchmark merged Q4_K_M`."""
+    return planned.label.partition(" ")[2]

@@ -15,7 +15,7 @@ from prefect.artifacts import create_progress_artifact, update_progress_artifact
 from prefect.logging import get_run_logger
 
 from suture.errors import SutureError
-from suture.progress import Progress, describe
+from suture.progress import Pace, Progress
 
 _LOG_SECONDS = 15.0
 """Between two lines in the run's log: logs stay short, the tools' own output lies in the artifact."""
@@ -54,7 +54,8 @@ class StepView:
         self._label = label
         self._terminal = terminal
         self._logger = get_run_logger()
-        self._start = self._logged = self._moved = time.monotonic()
+        self._pace = Pace()
+        self._logged = self._moved = time.monotonic()
         self._bar: UUID | None = None
         self.outcome = "failed"
 
@@ -64,10 +65,11 @@ class StepView:
             raise Stopped
         if self._terminal is not None:
             self._terminal.update(done, total, unit)
+        line = self._pace.describe(done, total, unit)
         now = time.monotonic()
         if now - self._logged >= _LOG_SECONDS:
             self._logged = now
-            self._logger.info(describe(done, total, unit, now - self._start))
+            self._logger.info(line)
         if now - self._moved >= _BAR_SECONDS and total > 0:
             self._moved = now
             self._move_bar(100 * done / total)
@@ -95,12 +97,17 @@ class StepView:
 @contextlib.contextmanager
 def shown(label: str) -> Generator[StepView]:
     """Show a step while the block runs; a block that does not call `finish` has failed."""
+    if stopping.is_set():
+        raise Stopped
     watching = viewer.get()
     view = StepView(label, watching.start(label) if watching else None)
     try:
         yield view
     except SutureError as error:
-        view.outcome = "stopped" if stopping.is_set() else f"failed: {error.problem}"
+        view.outcome = f"failed: {error.problem}"
+        if stopping.is_set():  # its child was ended under it
+            view.outcome = "stopped"
+            raise Stopped from error
         raise
     except Stopped:
         view.outcome = "stopped"

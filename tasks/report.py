@@ -5,16 +5,12 @@ from __future__ import annotations
 from typing import TypedDict
 
 from prefect import task
-from prefect.artifacts import create_markdown_artifact, create_table_artifact
 from prefect.cache_policies import NO_CACHE
 
 from suture.plan import Plan
-from suture.report.build import ReportFiles, build_report
+from suture.report.build import build_report
 from suture.report.inputs import ArmView, ReportInput, SourceView, StepView
-from suture.report.plots import data_uri, loss_plot
-from suture.report.tables import scoreboard_rows
 from suture.store import RunRecord
-from tasks.artifacts import artifact_key
 from tasks.record import Book
 
 
@@ -27,8 +23,8 @@ class ReportReference(TypedDict):
 
 @task(name="report", task_run_name="report", cache_policy=NO_CACHE, persist_result=True, result_serializer="json")
 def report(book: Book) -> ReportReference:
-    """Write the report beside the run's record, and show it on the run's page."""
-    show(build_report(book.store, report_input(book.plan, book.record)))
+    """Write the report beside the run's record."""
+    build_report(book.store, report_input(book.plan, book.record))
     return ReportReference(run=book.record.run, state=book.record.state)
 
 
@@ -53,22 +49,4 @@ def report_input(plan: Plan, record: RunRecord) -> ReportInput:
             )
             for arm in plan.arms
         ),
-    )
-
-
-def show(files: ReportFiles) -> None:
-    """Show a report on the page of the run."""
-    run = files.data.run
-    create_table_artifact(
-        scoreboard_rows(files.data), key=artifact_key("scoreboard"), description=f"Scoreboard of run `{run}`."
-    )
-    curves = loss_plot(files.data)
-    if curves is not None:
-        create_markdown_artifact(
-            f"![Training loss]({data_uri(curves)})",
-            key=artifact_key("loss-curves"),
-            description=f"Losses of all trainings of run `{run}`.",
-        )
-    create_markdown_artifact(
-        files.markdown.read_text(), key=artifact_key("report"), description=f"Report of run `{run}`."
     )

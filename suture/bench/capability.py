@@ -68,7 +68,7 @@ def measure(chat: Chat, spec: BenchmarkSpec, file: Path, progress: Progress) -> 
     """Ask any endpoint the tests, write each sample to `file` (JSON lines), time the endpoint, return the facts."""
     tests = select(spec.tests)
     samples = run_suite(chat, tests, max_tokens=spec.max_tokens, seed=spec.seed)
-    asked = list(_written(_watched(samples, len(tests), progress), file))
+    asked = list(_watched(_written(samples, file), len(tests), progress))
     progress.say("measuring speed")
     speed = measure_speed(chat)
     return {

@@ -28,7 +28,7 @@ class StepRecord(BaseModel):
     key: str
     cached: bool
     seconds: float
-    """Wall time in this run; near 0 for a cached step."""
+    """Time it took to build in this run, without the wait for its turn; near 0 for a cached step."""
 
 
 class RunRecord(BaseModel):

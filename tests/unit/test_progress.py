@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from suture.progress import Lines, describe, human_bytes, human_seconds
+from suture.progress import Lines, Pace, describe, human_bytes, human_seconds
 
 
 @pytest.mark.parametrize(
@@ -45,14 +45,22 @@ def test_a_size_reads_back_within_its_rounding(size: int) -> None:
 
 
 def test_a_line_of_progress() -> None:
-    assert describe(30, 120, "steps", elapsed=10) == " 25 %  30 / 120 steps  30 s left"
-    assert describe(0, 120, "steps", elapsed=10) == "  0 %  0 / 120 steps"
-    assert describe(1_200_000_000, 3e9, "bytes", elapsed=8) == " 40 %  1.20 GB / 3.00 GB  12 s left"
+    assert describe(30, 120, "steps", left=30) == " 25 %  30 / 120 steps  30 s left"
+    assert describe(0, 120, "steps", left=None) == "  0 %  0 / 120 steps"
+    assert describe(1_200_000_000, 3e9, "bytes", left=12) == " 40 %  1.20 GB / 3.00 GB  12 s left"
 
 
 def test_an_unknown_total_shows_the_amount_alone() -> None:
-    assert describe(5_000_000, 0, "bytes", elapsed=1) == "5.00 MB"
-    assert describe(7, 0, "files", elapsed=1) == "7 files"
+    assert describe(5_000_000, 0, "bytes", left=None) == "5.00 MB"
+    assert describe(7, 0, "files", left=None) == "7 files"
+
+
+def test_the_time_left_counts_from_the_first_report(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = iter([500.0, 520.0])  # what came before second 500 was no work
+    monkeypatch.setattr("time.monotonic", lambda: next(now))
+    pace = Pace()
+    assert pace.describe(40, 100, "steps") == " 40 %  40 / 100 steps"  # 40 of an earlier attempt
+    assert pace.describe(50, 100, "steps") == " 50 %  50 / 100 steps  1 min 40 s left"
 
 
 def test_lines_are_spaced(capsys: pytest.CaptureFixture[str]) -> None:

