@@ -80,6 +80,8 @@ def _started(folder: Path, sockets: Path, log: Path) -> Generator[Callable[[], b
     command = [_programs() / "postgres", "-D", folder, "-k", sockets, "-h", "", "-p", "5432"]
     owner = folder.stat().st_uid  # PostgreSQL refuses to run as root: initdb gave the folder to a user of its own
     user = None if owner == os.geteuid() else owner
+    if user is not None:
+        _open_the_way(folder)
     with start_process(command, log=log, user=user, grace=30) as postmaster:
         while postmaster.poll() is None and not _is_ready(folder, postmaster.pid):
             time.sleep(0.02)
@@ -128,11 +130,16 @@ def _give_away(folder: Path) -> dict[str, Any]:
 
     ensure_user_exists(_USER)
     shutil.chown(folder, _USER, _USER)
+    _open_the_way(folder)
+    return {"user": _USER, "group": _USER, "extra_groups": []}
+
+
+def _open_the_way(folder: Path) -> None:
+    """Let a user without rights pass through the folders above it, not to look into them."""
     for parent in {*folder.parents, *_programs().parents}:
         mode = stat.S_IMODE(parent.stat().st_mode)
         if not mode & stat.S_IXOTH:
-            parent.chmod(mode | stat.S_IXOTH)  # to pass through, not to look in
-    return {"user": _USER, "group": _USER, "extra_groups": []}
+            parent.chmod(mode | stat.S_IXOTH)
 
 
 @contextlib.contextmanager

@@ -18,18 +18,37 @@ from deployments.state import post
 from suture.settings import settings
 
 
-@pytest.fixture(scope="module")
-def server() -> Generator[Server]:
-    """The managed server, with this process as its client until pytest ends: Prefect sends its last logs then."""
+@pytest.fixture(scope="session")
+def joined() -> tuple[Server, dict[str, str]]:
+    """The managed server, and this process's environment as its client.
+
+    It stays a client until pytest ends: Prefect sends its last logs then.
+    """
     # Not below pytest's folder: another pytest takes away the rights that PostgreSQL's own user needs there.
     state = tempfile.mkdtemp(prefix="suture-state-")
     atexit.register(shutil.rmtree, state, ignore_errors=True)
     before = dict(os.environ)
     os.environ["SUTURE_STATE"] = state
     settings.cache_clear()
-    yield join_server()
+    server = join_server()
+    environment = dict(os.environ)
+    _set_environment(before)
+    return server, environment
+
+
+@pytest.fixture(scope="module")
+def server(joined: tuple[Server, dict[str, str]]) -> Generator[Server]:
+    """The managed server, with this process as its client."""
+    server, environment = joined
+    before = dict(os.environ)
+    _set_environment(environment)
+    yield server
+    _set_environment(before)
+
+
+def _set_environment(environment: dict[str, str]) -> None:
     os.environ.clear()
-    os.environ.update(before)
+    os.environ.update(environment)
     settings.cache_clear()
 
 

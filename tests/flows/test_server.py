@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from deployments.server import managed_server, outside_server
+from deployments.server import Server, managed_server, outside_server
 from deployments.state import Address, StateFolder, answers, post
 from suture.errors import HostError
 from suture.settings import settings
@@ -112,6 +112,13 @@ def test_clients_share_a_server_that_ends_with_the_last(
     api = api_of(first)
     assert api_of(second) == api
     assert "postgres" in " ".join(processes(state).values())
+
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    with pytest.raises(HostError, match="another port") as caught, managed_server(port):
+        pass
+    assert caught.value.where == api.removesuffix("/api")
+
     leave(first)
     assert answers(api)
     leave(second)
@@ -210,9 +217,9 @@ def test_sqlite_where_the_wheel_does_not_work(
 
 
 def test_the_users_own_server_is_used_when_it_answers(
-    monkeypatch: pytest.MonkeyPatch, start_client: Callable[..., Client], tmp_path: Path
+    monkeypatch: pytest.MonkeyPatch, joined: tuple[Server, dict[str, str]], tmp_path: Path
 ) -> None:
-    api = api_of(start_client(SUTURE_STATE=str(tmp_path / "elsewhere")))
+    api = joined[0].api
     monkeypatch.setenv("PREFECT_API_URL", api)
     found = outside_server()
     assert found is not None
@@ -241,15 +248,6 @@ def test_taken_port_is_refused_before_anything_is_written(state: StateFolder) ->
         with pytest.raises(HostError, match=str(port)), managed_server(port):
             pass
     assert not state.root.exists()
-
-
-def test_other_port_is_refused_while_the_server_is_up(start_client: Callable[..., Client]) -> None:
-    api = api_of(start_client())
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    with pytest.raises(HostError, match="another port") as caught, managed_server(port):
-        pass
-    assert caught.value.where == api.removesuffix("/api")
 
 
 def test_stale_address_is_nobodys(state: StateFolder, start_client: Callable[..., Client]) -> None:

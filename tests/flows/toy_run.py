@@ -2,6 +2,7 @@
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import deployments.run
 import flows.pipeline
@@ -11,7 +12,8 @@ from suture.recipe import Recipe
 from tests.flows.toys import toy_plan
 
 if __name__ == "__main__":
-    notes, behaviour = Path(sys.argv[1]), sys.argv[2]
+    notes = Path(sys.argv[1])
+    behaviour: Any = sys.argv[2]
 
     def resolve(recipe: Recipe) -> Plan:
         return toy_plan(recipe, notes, merged=behaviour)

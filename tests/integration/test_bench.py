@@ -12,12 +12,15 @@ from typing import Any
 import pytest
 
 from suture.bench.capability import BenchmarkSpec
+from suture.bench.chat import connect
 from suture.bench.perplexity import PerplexitySpec, combine
+from suture.bench.runner import run_suite
 from suture.bench.suite import SUITE, select
 from suture.corpus import pin_text, read_text
 from suture.errors import ProcessError, SutureError, TransientError
 from suture.gguf.perplexity import Estimate, measure
 from suture.gguf.reference import pin_reference
+from suture.gguf.server import serving
 from suture.gguf.toolchain import Toolchain
 from suture.progress import Silent
 from suture.recipe import Text
@@ -51,8 +54,11 @@ def samples(artifact: Artifact) -> list[dict[str, Any]]:
     return [json.loads(line) for line in artifact.only("samples.jsonl").read_text().splitlines()]
 
 
-def without_timings(artifact: Artifact) -> list[dict[str, Any]]:
-    return [{key: value for key, value in row.items() if key != "timings"} for row in samples(artifact)]
+def transcripts(gguf: Path, tests: Sequence[str], log: Path) -> list[dict[str, Any]]:
+    """Return the samples that a server of its own gives, without timings."""
+    with serving(gguf, context=1024, seed=0, log=log) as endpoint, connect(endpoint.url) as chat:
+        found = [sample.row() for sample in run_suite(chat, select(tests), max_tokens=48, seed=0)]
+    return [{key: value for key, value in row.items() if key != "timings"} for row in found]
 
 
 def children() -> set[int]:
@@ -84,22 +90,13 @@ def test_the_ten_tests_and_the_speed(model: PlannedStep, module_store: Store, to
     assert all(timing["attempts"] == 1 for row in samples(artifact) for timing in row["timings"])
 
 
-def test_two_runs_give_the_same_transcripts(model: PlannedStep, module_store: Store, toolchain: Toolchain) -> None:
-    step = asked(model, QUICK, toolchain)
-    first = build_all(step, module_store, Silent()).artifact
-    rows = without_timings(first)
-    module_store.remove(step.key)
-    second = build_all(step, module_store, Silent()).artifact
-    assert without_timings(second) == rows
-    assert [row["test"] for row in rows] == list(QUICK)
-
-
-def test_an_answer_does_not_depend_on_what_was_asked_before(
-    model: PlannedStep, module_store: Store, toolchain: Toolchain
+def test_the_same_seed_gives_the_same_transcripts_whatever_was_asked_before(
+    smollm2_gguf: Path, tmp_path: Path
 ) -> None:
-    both = build_all(asked(model, ("deterministic", "finds-bug"), toolchain), module_store, Silent()).artifact
-    alone = build_all(asked(model, ("finds-bug",), toolchain), module_store, Silent()).artifact
-    assert without_timings(both)[1:] == without_timings(alone)
+    first, second = (transcripts(smollm2_gguf, QUICK, tmp_path / f"{number}.log") for number in (1, 2))
+    assert [row["test"] for row in first] == list(QUICK)
+    assert second == first
+    assert transcripts(smollm2_gguf, QUICK[-1:], tmp_path / "3.log") == first[-1:]
 
 
 class Killer(Silent):

@@ -51,7 +51,7 @@ TENSORS = {
 TEXTS = [
     *list(pydoc_data.topics.topics.values())[:20],
     inspect.getsource(inspect),
-    "In 2024, 1234567 people's 3.14159 × ½ naïve 日本語 ١٢٣ emoji 🙂👍🏽 \t\n\n  x=12;",
+    "In 2024, 1234567 people's 3.14159 × ½ naïve 日本語 ١٢٣ emoji 🙂👍🏽 \t\n\n  x=12;",  # noqa: RUF001 -- hard for a tokenizer on purpose
     "<|im_start|>user\nhi<|im_end|>\n",
     "  leading   spaces 0x1F  ",
 ]

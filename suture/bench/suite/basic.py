@@ -68,7 +68,6 @@ def score_factual_answer(transcript: Transcript) -> Score:
 
 # -- obeys the system prompt ----------------------------------------------------------------------------------
 
-
 _SEASON = re.compile(r"\b(?:spring|summer|autumn|fall)\b", re.IGNORECASE)
 _OVER = re.compile(r"\bOVER\W*\Z")
 
