@@ -18,7 +18,8 @@ from suture.bench.capability import BenchmarkSpec
 from suture.bench.perplexity import PerplexitySpec
 from suture.bench.suite import select
 from suture.checkpoint.layout import Layout
-from suture.corpus import pin_text
+from suture.corpus import PinnedText, pin_text
+from suture.errors import RecipeError
 from suture.gguf.convert import ConvertSpec, Provenance, SourceCredit
 from suture.gguf.quantize import QuantizeSpec
 from suture.gguf.reference import pin_reference
@@ -29,7 +30,7 @@ from suture.heal.train import TrainSpec
 from suture.hub.pins import Pinned, pin
 from suture.merge.engine import MergeSpec
 from suture.merge.plan import MergePlan, plan_merge
-from suture.recipe import Heal, Recipe, Source, Training
+from suture.recipe import Heal, Recipe, Source, Text, Training
 from suture.steps import PlannedStep, plan_step
 from suture.store import Store
 from suture.store.disk import disk_full
@@ -111,7 +112,7 @@ def resolve(recipe: Recipe) -> Plan:
     account, merged = _merged(recipe, sources)
     models = [*sources, merged]
     if recipe.heal is not None:
-        models += _healed(recipe.name, recipe.heal, merged, _named(sources, recipe.merge.base))
+        models += _healed(recipe, recipe.heal, merged, _named(sources, recipe.merge.base))
     arms = [arm for model in models for arm in _arms(recipe, model)] + list(_references(recipe))
     return Plan(
         recipe=recipe,
@@ -144,7 +145,7 @@ def _source(recipe: Recipe, source: Source, pinned: Pinned) -> Model:
     if source.finetune is None:
         untouched = Provenance(name=source.name, recipe="", sources=(credit,))
         return Model(source.name, "source", fetch, pinned.layout, untouched)
-    data = _dataset(f"dataset {source.name}", source.finetune, fetch)
+    data = _dataset(f"dataset {source.name}", recipe, source.finetune, fetch)
     tuned = _tuned(source.name, "finetune", source.finetune, fetch, data, pinned.layout)
     child = Provenance(name=source.name, recipe=recipe.name, sources=(credit,))
     return Model(source.name, "source", tuned, pinned.layout, child)
@@ -160,22 +161,22 @@ def _merged(recipe: Recipe, sources: Sequence[Model]) -> tuple[MergePlan, Model]
     return account, Model("merged", "merged", step, account.layout, provenance)
 
 
-def _healed(recipe: str, heal: Heal, merged: Model, base: Model) -> list[Model]:
-    data = _dataset("dataset heal", heal, base.step)
+def _healed(recipe: Recipe, heal: Heal, merged: Model, base: Model) -> list[Model]:
+    data = _dataset("dataset heal", recipe, heal, base.step)
     healed = _tuned("healed", "heal", heal, merged.step, data, merged.layout)
-    provenance = merged.provenance.model_copy(update={"name": f"{recipe}-healed"})
+    provenance = merged.provenance.model_copy(update={"name": f"{recipe.name}-healed"})
     models = [Model("healed", "healed", healed, merged.layout, provenance)]
     if heal.control:
         control = _tuned("control", "finetune", heal, base.step, data, base.layout)
-        provenance = base.provenance.model_copy(update={"name": f"{recipe}-control", "recipe": recipe})
+        provenance = base.provenance.model_copy(update={"name": f"{recipe.name}-control", "recipe": recipe.name})
         models.append(Model("control", "control", control, base.layout, provenance))
     return models
 
 
-def _dataset(label: str, training: Training, tokenizer: PlannedStep) -> PlannedStep:
+def _dataset(label: str, recipe: Recipe, training: Training, tokenizer: PlannedStep) -> PlannedStep:
     sequences = training.steps * training.batch_size * training.gradient_accumulation
     spec = DatasetSpec(
-        texts=tuple(pin_text(text, "train") for text in training.data),
+        texts=_pin_texts(recipe, training.data, "train"),
         sequence_length=training.sequence_length,
         sequences=sequences,
         seed=training.seed,
@@ -237,7 +238,7 @@ def _references(recipe: Recipe) -> Iterable[Arm]:
 
 def _measured(recipe: Recipe, name: str, role: Role, quant: str, gguf: PlannedStep) -> Arm:
     ask = recipe.benchmark
-    texts = tuple(pin_text(text, "heldout") for text in ask.perplexity.texts)
+    texts = _pin_texts(recipe, ask.perplexity.texts, "heldout")
     perplexity = PerplexitySpec(texts=texts, chunks=ask.perplexity.chunks, context=ask.perplexity.context)
     benchmark = BenchmarkSpec(
         tests=tuple(test.id for test in select(ask.capability.tests)),
@@ -254,6 +255,27 @@ def _measured(recipe: Recipe, name: str, role: Role, quant: str, gguf: PlannedSt
         plan_step(f"perplexity {name}", "perplexity", perplexity, [gguf], tool=tool),
         plan_step(f"benchmark {name}", "benchmark", benchmark, [gguf], tool=tool),
     )
+
+
+def _pin_texts(recipe: Recipe, texts: Sequence[Text], part: Literal["train", "heldout"]) -> tuple[PinnedText, ...]:
+    """Pin texts; a file that serves training alone, or measuring alone, is used whole instead of being split."""
+    trainings = [*(source.finetune for source in recipe.sources), recipe.heal]
+    uses = {
+        "train": {text.text for training in trainings if training for text in training.data},
+        "heldout": {text.text for text in recipe.benchmark.perplexity.texts},
+    }
+    other = uses["heldout" if part == "train" else "train"]
+    pinned = tuple(pin_text(text, part, alone=text.text not in other) for text in texts)
+    names = [text.name for text in pinned]
+    if len(set(names)) < len(names):
+        raise RecipeError(
+            "Two texts have one name, so that their numbers could not be told apart.",
+            where="data or benchmark.perplexity.texts",
+            expected="different file names",
+            found=", ".join(names),
+            way_out="Rename one of the files.",
+        )
+    return pinned
 
 
 def _named(models: Sequence[Model], name: str) -> Model:
