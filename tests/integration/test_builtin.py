@@ -91,7 +91,7 @@ def test_made_again_it_is_the_same_to_the_byte(smollm2: Path, tmp_path: Path) ->
     work = Workspace("0" * 64, tmp_path / "out", tmp_path / "scratch")
     work.out.mkdir()
     work.scratch.mkdir()
-    facts = fetch(pin(Source(name="a", model=NAME)).spec, [], work, Silent())
+    facts = dict(fetch(pin(Source(name="a", model=NAME)).spec, [], work, Silent()))
     again, before = ({path.name: _digest(path) for path in folder.iterdir()} for folder in (work.out, smollm2))
     before.pop("manifest.json")
     assert again == before
@@ -143,14 +143,14 @@ def test_it_splits_text_as_llama_cpp_splits_it_with_the_packages_gguf(
 
 @pytest.mark.usefixtures("toolchain")
 def test_it_answers_with_sense(smollm2_gguf: Path, tmp_path: Path) -> None:
-    body = {
-        "messages": [{"role": "user", "content": "What is the capital of France?"}],
-        "temperature": 0,
-        "max_tokens": 20,
-    }
+    question = {"messages": [{"role": "user", "content": "What is 2+2?"}], "temperature": 0, "max_tokens": 20}
+    beginning = {"prompt": "The capital of France is", "temperature": 0, "n_predict": 4}
     with serving(smollm2_gguf, context=512, seed=0, log=tmp_path / "server.log") as server:
-        answer = httpx.post(f"{server.url}/v1/chat/completions", json=body, timeout=120).json()
-    assert "Paris" in answer["choices"][0]["message"]["content"]
+        answer = httpx.post(f"{server.url}/v1/chat/completions", json=question, timeout=120).json()
+        continued = httpx.post(f"{server.url}/completion", json=beginning, timeout=120).json()
+    assert "4" in answer["choices"][0]["message"]["content"]
+    assert answer["choices"][0]["finish_reason"] == "stop"  # the template and the end of a turn are right
+    assert "Paris" in continued["content"]
 
 
 def _digest(path: Path) -> str:

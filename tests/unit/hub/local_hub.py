@@ -219,7 +219,7 @@ class _Storage(_Handler):
         faults = self.hub.faults
         if faults.statuses:
             waits = {} if self.hub.retry_after is None else {"Retry_After": str(self.hub.retry_after)}
-            return self.send(faults.statuses.pop(0), **waits)
+            return self.send(faults.statuses.pop(0), b"", **waits)
         data = self.hub.blob(path.lstrip("/"))[: faults.truncate]
         if faults.corrupt:
             data = data[:-1] + bytes([data[-1] ^ 1])

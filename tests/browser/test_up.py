@@ -1,0 +1,128 @@
+"""What a person does in Prefect's pages: open the deployment, fill in the form, watch the run, read the report."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import yaml
+from playwright.sync_api import Locator, Page, expect
+
+from tests.browser.conftest import Up
+
+pytestmark = pytest.mark.usefixtures("toolchain")
+
+RUN_SECONDS = 600
+
+
+def test_run_from_the_form(up: Up, page: Page, shoot: Callable[[str], None], pico_recipe: Path) -> None:
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    recipe = yaml.safe_load(pico_recipe.read_text()) | {"name": "from-the-form"}
+
+    open_deployment(page, up)
+    page.get_by_text("Description", exact=True).click()
+    expect(page.get_by_text("From a recipe to a healed, quantized and measured model.")).to_be_visible()
+    shoot("1-deployment")
+
+    open_form(page)
+    name = page.locator("textarea").first  # the first field of the recipe
+    expect(name).to_have_value("demo-stack")
+    shoot("2-form-with-the-demo")
+    fill_in(page, recipe)
+    write(name, "No Such Name")
+    page.get_by_role("button", name="Submit").click()
+    expect(page.get_by_text("Validation failed for field 'recipe.name'").first).to_be_visible()
+    page.wait_for_timeout(1000)  # the message slides in
+    shoot("3-form-with-a-mistake")
+    write(name, "from-the-form")
+    page.get_by_role("button", name="Submit").click()
+
+    page.get_by_role("link", name="from-the-form").first.click(timeout=RUN_SECONDS * 1000)
+    page.wait_for_url("**/runs/flow-run/*")
+    run_page = page.url
+    ended = page.get_by_text(re.compile("^(Completed|Failed|Crashed)$")).first
+    expect(ended).to_be_visible(timeout=RUN_SECONDS * 1000)
+    expect(ended).to_have_text("Completed")
+    page.wait_for_timeout(2000)  # the graph is drawn on a canvas, which says nothing of itself
+    shoot("4-run")
+
+    open_artifact(page, run_page, "from-the-form-scoreboard")
+    for arm in ("a", "b", "merged", "healed", "control"):
+        expect(page.locator("td").get_by_text(arm, exact=True).first).to_be_visible()
+    shoot("5-scoreboard")
+    open_artifact(page, run_page, "from-the-form-loss-curves")
+    expect_drawn(page.get_by_role("img", name="Training loss"))
+    shoot("6-loss-curves")
+    open_artifact(page, run_page, "from-the-form-report")
+    expect(page.get_by_role("heading", name="Scoreboard")).to_be_visible()
+    shoot("7-report")
+
+    outside = [url for url in asked if not url.startswith((up.address, "data:", f"blob:{up.address}"))]
+    assert outside == []
+    stop(up)
+
+
+def open_deployment(page: Page, up: Up) -> None:
+    page.goto(f"{up.address}/deployments")
+    page.get_by_role("link", name="cpu", exact=True).first.click()
+    page.wait_for_url("**/deployments/deployment/*")
+
+
+def open_form(page: Page) -> None:
+    page.get_by_role("button", name="Run", exact=True).click()
+    page.get_by_role("button", name="Custom run").click()
+    page.wait_for_url("**/run*")
+
+
+def write(field: Locator, text: str) -> None:
+    """Write into a field as slowly as a person: the form takes it over a moment later."""
+    field.fill(text)
+    field.press("Tab")
+    field.page.wait_for_timeout(1000)
+
+
+def fill_in(page: Page, recipe: dict) -> None:
+    """Give the form a whole recipe as JSON, and go back to its fields."""
+    menu = page.get_by_text("Parameters", exact=True).locator("..").get_by_role("button")
+    menu.click()
+    page.get_by_text("Use JSON input").click()
+    page.locator("textarea.p-code-input__textarea").fill(json.dumps({"recipe": recipe}, indent=1))
+    menu.click()
+    page.get_by_text("Use form input").click()
+    expect(page.locator("textarea").first).to_have_value(recipe["name"])
+
+
+def open_artifact(page: Page, run_page: str, key: str) -> None:
+    page.goto(run_page)
+    page.get_by_text("Artifacts", exact=True).last.click()
+    page.get_by_role("link", name=key).first.click()
+    page.wait_for_url("**/artifacts/**")
+
+
+def expect_drawn(image: Locator) -> None:
+    """An image that the browser could not draw has no width of its own."""
+    expect(image).to_be_visible()
+    assert image.evaluate("image => image.naturalWidth") > 100
+
+
+def stop(up: Up) -> None:
+    """Ctrl-C ends the command, and all that it started."""
+    up.process.send_signal(signal.SIGINT)
+    assert up.process.wait(60) == 0
+    mark = f"SUTURE_STATE={os.environ['SUTURE_STATE']}".encode()
+    environments = [path for path in Path("/proc").glob("[0-9]*/environ") if path.parent.name != str(os.getpid())]
+    assert [path for path in environments if mark in read(path).split(b"\0")] == []
+
+
+def read(path: Path) -> bytes:
+    """A process may end while it is looked at."""
+    try:
+        return path.read_bytes()
+    except OSError:
+        return b""
