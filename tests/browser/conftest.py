@@ -2,54 +2,24 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import shutil
-import signal
-import socket
-import subprocess
-import sys
-import time
 from collections.abc import Callable, Generator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Page, expect, sync_playwright
 
-CHECKOUT = Path(__file__).parents[2]
+from tests.flows.serving import Up, serving
 
 QUIET = ["disable-gpu", "disable-quic", "no-first-run", "disable-background-networking", "disable-sync"]
 
 
-@dataclass
-class Up:
-    """A running `suture up`."""
-
-    process: subprocess.Popen[bytes]
-    address: str
-
-
 @pytest.fixture
 def up(tmp_path: Path) -> Generator[Up]:
-    """`suture up` at a free port, with the test's own store and state."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    log = tmp_path / "up.log"
-    command = [sys.executable, "-m", "deployments", "up", "--port", str(port)]
-    with log.open("wb") as sink, subprocess.Popen(command, cwd=CHECKOUT, stdout=sink, stderr=sink) as process:
-        try:
-            deadline = time.monotonic() + 300
-            while b"Ctrl-C stops it" not in log.read_bytes():
-                assert process.poll() is None, log.read_text()
-                assert time.monotonic() < deadline, log.read_text()
-                time.sleep(0.2)
-            yield Up(process, f"http://127.0.0.1:{port}")
-        finally:
-            process.send_signal(signal.SIGINT)
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                process.wait(60)
-            process.kill()
+    """`suture up`, with the test's own store and state."""
+    with serving(tmp_path / "up.log") as running:
+        yield running
 
 
 @pytest.fixture
@@ -63,6 +33,7 @@ def page() -> Generator[Page]:
         browser = playwright.chromium.launch(executable_path=chromium, args=options)
         page = browser.new_page(viewport={"width": 1400, "height": 1100})
         page.set_default_timeout(60_000)
+        expect.set_options(timeout=60_000)
         yield page
         browser.close()
 

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Generator
 from pathlib import Path
 
@@ -18,9 +15,8 @@ from deployments.server import managed_server
 from deployments.state import post
 from suture.store import Store
 from suture.store.runs import list_runs
+from tests.flows.serving import CHECKOUT, processes, wait_until
 from tests.flows.toys import attempts, toy_recipe
-
-CHECKOUT = Path(__file__).parents[2]
 
 
 @pytest.fixture
@@ -37,28 +33,17 @@ def notes(tmp_path: Path) -> Path:
     return folder
 
 
-def children_of_this_test() -> list[str]:
-    """Command lines of what runs with this test's store."""
-    mark = f"SUTURE_STORE={os.environ['SUTURE_STORE']}".encode()
-    found = []
-    for folder in Path("/proc").iterdir():
-        with contextlib.suppress(OSError):
-            is_other = folder.name.isdigit() and int(folder.name) != os.getpid()
-            if is_other and mark in (folder / "environ").read_bytes().split(b"\0"):
-                found.append((folder / "cmdline").read_bytes().replace(b"\0", b" ").decode())
-    return found
+def is_in_the_middle(store: Store) -> bool:
+    return len(store.list_keys()) == 3 and any("sleep(600)" in command for command in processes().values())
 
 
 @pytest.fixture
-def run_in_the_middle(recipe: Path, notes: Path) -> Generator[subprocess.Popen[str]]:
+def run_in_the_middle(recipe: Path, notes: Path, store: Store) -> Generator[subprocess.Popen[str]]:
     """A run whose merge waits for a child that does not end; its other arm has ended."""
     command = [sys.executable, "-m", "tests.flows.toy_run", str(notes), "endless", str(recipe)]
     with subprocess.Popen(command, cwd=CHECKOUT, stderr=subprocess.PIPE, text=True) as run:
-        deadline = time.monotonic() + 120
-        while "small_a" not in attempts(notes) or not any("sleep(600)" in line for line in children_of_this_test()):
-            assert run.poll() is None, run.communicate()
-            assert time.monotonic() < deadline
-            time.sleep(0.1)
+        wait_until(lambda: is_in_the_middle(store) or run.poll() is not None, 120)
+        assert run.poll() is None, run.communicate()
         yield run
         run.kill()
 
@@ -70,7 +55,7 @@ def test_interrupted(run_in_the_middle: subprocess.Popen[str], store: Store, num
     assert run_in_the_middle.returncode == status, said
     assert "Traceback" not in said
     assert "merge: stopped" in said
-    assert children_of_this_test() == []
+    assert processes() == {}
     (record,) = list_runs(store)
     assert record.state == "interrupted"
     with managed_server() as server:
@@ -84,10 +69,7 @@ def test_killed_and_run_again(
 ) -> None:
     run_in_the_middle.kill()
     run_in_the_middle.wait()
-    deadline = time.monotonic() + 60
-    while children_of_this_test():
-        assert time.monotonic() < deadline, children_of_this_test()
-        time.sleep(0.1)
+    wait_until(lambda: processes() == {})
     assert [record.state for record in list_runs(store)] == ["interrupted"]
 
     command = [sys.executable, "-m", "tests.flows.toy_run", str(notes), "good", str(recipe)]

@@ -8,7 +8,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from deployments.server import Server, managed_server, outside_server
 from deployments.state import Address, StateFolder, answers, post
 from suture.errors import HostError
 from suture.settings import settings
+from tests.flows.serving import processes, wait_until
 
 CLIENT = """
 import sys
@@ -67,30 +67,15 @@ def leave(client: Client) -> None:
     assert client.wait(60) == 0
 
 
-def processes(state: StateFolder) -> dict[int, str]:
-    """Processes of this state folder but for its clients, by id."""
-    mark = f"SUTURE_STATE={state.root}".encode()
-    found = {}
-    for folder in Path("/proc").iterdir():
-        with contextlib.suppress(OSError):
-            if folder.name.isdigit() and mark in (folder / "environ").read_bytes().split(b"\0"):
-                command = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode()
-                if CLIENT.strip() not in command:
-                    found[int(folder.name)] = command
-    return found
+def services() -> dict[int, str]:
+    """All that runs for the clients, but not the clients themselves."""
+    return {pid: command for pid, command in processes().items() if CLIENT.strip() not in command}
 
 
-def the(kind: str, state: StateFolder) -> int:
+def the(kind: str) -> int:
     """The id of the one process whose command line holds this word."""
-    (pid,) = [pid for pid, command in processes(state).items() if kind in command]
+    (pid,) = [pid for pid, command in services().items() if kind in command]
     return pid
-
-
-def wait_until(condition: Callable[[], bool], seconds: float = 60) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen"
-        time.sleep(0.1)
 
 
 def running_flow(api: str) -> str:
@@ -106,12 +91,12 @@ def state_of(api: str, run: str) -> dict[str, Any]:
 
 
 def test_clients_share_a_server_that_ends_with_the_last(
-    start_client: Callable[..., Client], state: StateFolder
+    start_client: Callable[..., Client],
 ) -> None:
     first, second = start_client(), start_client()
     api = api_of(first)
     assert api_of(second) == api
-    assert "postgres" in " ".join(processes(state).values())
+    assert "postgres" in " ".join(services().values())
 
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
@@ -122,17 +107,17 @@ def test_clients_share_a_server_that_ends_with_the_last(
     leave(first)
     assert answers(api)
     leave(second)
-    assert processes(state) == {}, "a client that was the last returns when all has ended"
+    assert services() == {}, "a client that was the last returns when all has ended"
     assert not answers(api)
 
 
 def test_killed_client_leaves_nothing_running_and_no_lie(
-    start_client: Callable[..., Client], state: StateFolder
+    start_client: Callable[..., Client],
 ) -> None:
     client = start_client()
     run = running_flow(api_of(client))
     client.kill()
-    wait_until(lambda: processes(state) == {})
+    wait_until(lambda: services() == {})
 
     api = api_of(start_client())
     assert state_of(api, run)["type"] == "CRASHED"
@@ -140,38 +125,36 @@ def test_killed_client_leaves_nothing_running_and_no_lie(
 
 
 def test_killed_guardian_takes_all_with_it_and_the_next_goes_on(
-    start_client: Callable[..., Client], state: StateFolder
+    start_client: Callable[..., Client],
 ) -> None:
     survivor = start_client()
     api = api_of(survivor)
     run = running_flow(api)
-    os.kill(the("deployments.guardian", state), signal.SIGKILL)
-    wait_until(lambda: processes(state) == {})
+    os.kill(the("deployments.guardian"), signal.SIGKILL)
+    wait_until(lambda: services() == {})
 
     assert api_of(start_client()) == api, "at the same address, for those who outlived the guardian"
     assert state_of(api, run)["type"] == "RUNNING", "the client that outlived it may be running this"
 
 
 def test_run_of_a_client_that_died_with_the_guardian_is_marked_by_the_next(
-    start_client: Callable[..., Client], state: StateFolder
+    start_client: Callable[..., Client],
 ) -> None:
     client = start_client()
     run = running_flow(api_of(client))
-    os.kill(the("deployments.guardian", state), signal.SIGKILL)
+    os.kill(the("deployments.guardian"), signal.SIGKILL)
     client.kill()
-    wait_until(lambda: processes(state) == {})
+    wait_until(lambda: services() == {})
     assert state_of(api_of(start_client()), run)["type"] == "CRASHED"
 
 
 @pytest.mark.parametrize("victim", ["uvicorn", "bin/postgres"])
-def test_killed_service_is_started_again(
-    start_client: Callable[..., Client], state: StateFolder, victim: str
-) -> None:
+def test_killed_service_is_started_again(start_client: Callable[..., Client], victim: str) -> None:
     api = api_of(start_client())
     run = running_flow(api)
-    killed = the(victim, state)
+    killed = the(victim)
     os.kill(killed, signal.SIGKILL)
-    wait_until(lambda: killed not in processes(state))
+    wait_until(lambda: killed not in services())
 
     def is_back() -> bool:
         with contextlib.suppress(OSError):
@@ -183,8 +166,8 @@ def test_killed_service_is_started_again(
 
 def test_terminated_guardian_ends_its_services(start_client: Callable[..., Client], state: StateFolder) -> None:
     api_of(start_client())
-    os.kill(the("deployments.guardian", state), signal.SIGTERM)
-    wait_until(lambda: processes(state) == {})
+    os.kill(the("deployments.guardian"), signal.SIGTERM)
+    wait_until(lambda: services() == {})
     assert "database system is shut down" in state.log("postgres").read_text()
 
 

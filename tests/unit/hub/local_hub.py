@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from typing import Any, cast
 from urllib.parse import unquote, urlsplit
 
 
@@ -28,6 +28,7 @@ class Request:
     path: str
     range: str | None
     authorization: str | None
+    encoding: str | None
 
 
 @dataclass
@@ -132,10 +133,8 @@ class _Handler(BaseHTTPRequestHandler):
         self.do_GET()
 
     def do_GET(self) -> None:
-        headers = self.headers
-        self.hub.requests.append(
-            Request(self.name, self.command, self.path, headers.get("Range"), headers.get("Authorization"))
-        )
+        told = (self.headers.get(name) for name in ("Range", "Authorization", "Accept-Encoding"))
+        self.hub.requests.append(Request(self.name, self.command, self.path, *told))
         self.answer(unquote(urlsplit(self.path).path))
 
     def answer(self, path: str) -> None:
@@ -242,10 +241,8 @@ class _Storage(_Handler):
 def serve() -> Iterator[LocalHub]:
     """Run a hub while the block runs."""
     hub = LocalHub()
-    servers = [
-        ThreadingHTTPServer(("127.0.0.1", 0), type(handler.__name__, (handler,), {"hub": hub}))
-        for handler in (_Hub, _Storage)
-    ]
+    handlers = [cast("type[_Handler]", type(kind.__name__, (kind,), {"hub": hub})) for kind in (_Hub, _Storage)]
+    servers = [ThreadingHTTPServer(("127.0.0.1", 0), handler) for handler in handlers]
     hub.endpoint, hub.storage = (f"http://127.0.0.1:{server.server_port}" for server in servers)
     threads = [threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True) for server in servers]
     for thread in threads:

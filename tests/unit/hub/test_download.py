@@ -52,6 +52,23 @@ def test_what_arrives_is_what_was_listed(url: str, target: Path) -> None:
     assert not part_of(target).exists()
 
 
+def test_the_content_is_on_the_disk_before_it_has_its_name(
+    url: str, target: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[tuple[int, bool]] = []
+    monkeypatch.setattr(
+        os, "fsync", lambda descriptor: synced.append((os.fstat(descriptor).st_size, target.exists()))
+    )
+    fetch(url, target)
+    assert synced == [(len(DATA), False)]
+
+
+def test_nothing_compressed_is_asked_for(hub: LocalHub, url: str, target: Path) -> None:
+    fetch(url, target)
+    read_range(url, {}, 0, 10)
+    assert {request.encoding for request in hub.requests} == {"identity"}
+
+
 def test_a_small_file_is_checked_against_its_git_blob_id(url: str, tmp_path: Path) -> None:
     right = RemoteFile(name="config.json", size=2, digest=git_blob_id(b"{}"), is_lfs=False)
     address = url.replace("m.safetensors", "config.json")
@@ -116,8 +133,10 @@ def test_a_corrupting_server_is_refused(hub: LocalHub, url: str, target: Path) -
 def test_a_server_that_never_ends_is_cut_off(hub: LocalHub, url: str, target: Path) -> None:
     short = LARGE.model_copy(update={"size": 1000, "digest": hashlib.sha256(DATA[:1000]).hexdigest()})
     hub.faults.ignore_range = True
+    counts: list[int] = []
     with pytest.raises(SourceError, match="other bytes than it lists"):
-        fetch(url, target, short)
+        download(short, url, {}, target, counts.append)
+    assert sum(count for count in counts if count > 0) < len(DATA) / 2
 
 
 def test_a_server_that_ignores_ranges_is_read_from_the_start(hub: LocalHub, url: str, target: Path) -> None:
@@ -126,6 +145,7 @@ def test_a_server_that_ignores_ranges_is_read_from_the_start(hub: LocalHub, url:
     counts = fetch(url, target)
     assert target.read_bytes() == DATA
     assert sum(counts) == len(DATA)
+    assert len(ranges(hub)) == 1
 
 
 def test_a_file_shorter_than_listed_is_refused(hub: LocalHub, url: str, target: Path) -> None:
