@@ -76,7 +76,8 @@ class Pace:
             unit: Name of the unit; `bytes` is shown in MB and GB.
         """
         now = time.monotonic()
-        self._first = self._first or (now, done)
+        if self._first is None or done < self._first[1]:  # less than before: a second phase has begun
+            self._first = (now, done)
         began, before = self._first
         left = (now - began) * (total - done) / (done - before) if done > before else None
         return describe(done, total, unit, left)
