@@ -129,7 +129,7 @@ def _serving(state: StateFolder, listener: socket.socket) -> Generator[Services]
             "PREFECT_UI_STATIC_DIRECTORY": str(state.root / "ui"),
         }
         # What `prefect server start` runs, without the seconds that its command line takes to be imported.
-        command = [sys.executable, "-m", "uvicorn", "--factory", "prefect.server.api.server:create_app"]
+        command = [sys.executable, "-P", "-m", "uvicorn", "--factory", "prefect.server.api.server:create_app"]
         command += ["--fd", str(listener.fileno()), "--lifespan", "on", "--log-level", "warning"]
         log = state.log("server")
         server = stack.enter_context(
@@ -160,7 +160,7 @@ def _database(state: StateFolder, stack: contextlib.ExitStack) -> Database:
 
 
 def _trim_logs(state: StateFolder) -> None:
-    for name in ("server", "postgres", "guardian"):
+    for name in ("server", "postgres", "guardian", "worker", "deploy"):
         log = state.log(name)
         if log.exists() and log.stat().st_size > _LOG_BYTES:
             os.truncate(log, 0)

@@ -84,7 +84,7 @@ def managed_server(port: int | None = None, meanwhile: Callable[[], object] = la
 def _start(state: StateFolder, port: int | None, meanwhile: Callable[[], object]) -> Address:
     deadline = time.monotonic() + _START_SECONDS
     log = state.log("guardian")
-    command = [sys.executable, "-m", "deployments.guardian", *(() if port is None else ("--port", str(port)))]
+    command = [sys.executable, "-P", "-m", "deployments.guardian", *(() if port is None else ("--port", str(port)))]
     while (address := _answering(state)) is None:
         with start_process(command, log=log, env=prefect_environment(state, "")) as launcher:
             meanwhile()

@@ -26,6 +26,8 @@ POOL = "cpu"
 """The work pool whose worker runs on this machine, started by `up`."""
 
 
+_FOLDERS = {"SUTURE_STORE", "SUTURE_STATE", "SUTURE_CACHE", "SUTURE_LLAMA_CPP"}
+
 _direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 """Opens addresses of this machine: never through a proxy."""
 
@@ -133,6 +135,8 @@ def prefect_environment(state: StateFolder, api: str) -> dict[str, str]:
         for name, value in os.environ.items()
         if not name.startswith(("PREFECT_API_", "PREFECT_SERVER_", "PG")) and name != "PREFECT_PROFILE"
     }
+    for name in _FOLDERS & kept.keys():
+        kept[name] = str(Path(kept[name]).absolute())  # a flow run's working directory is not ours
     checkout = str(Path(suture.__file__).parents[1])
     no_proxy = ",".join(filter(None, [kept.get("no_proxy") or kept.get("NO_PROXY"), HOST]))
     return kept | {

@@ -46,7 +46,7 @@ def up(port: int) -> None:
 
 def _deploy(server: Server, state: StateFolder) -> None:
     checkout = Path(suture.__file__).parents[1]
-    command = [sys.executable, "-m", "prefect", "deploy", "--all"]
+    command = [sys.executable, "-P", "-m", "prefect", "deploy", "--all"]
     run(
         [*command, "--prefect-file", checkout / "deployments" / "prefect.yaml"],
         log=state.log("deploy"),
@@ -70,7 +70,7 @@ def _worker(server: Server, state: StateFolder) -> Generator[Callable[[], bool]]
         "PREFECT_WORKER_WEBSERVER_HOST": HOST,
         "PREFECT_WORKER_WEBSERVER_PORT": str(port),
     }
-    command = [sys.executable, "-m", "prefect", "worker", "start", "--pool", POOL, "--type", "process"]
+    command = [sys.executable, "-P", "-m", "prefect", "worker", "start", "--pool", POOL, "--type", "process"]
     log = state.log("worker")
     # Workers sometimes ignore SIGTERM: they are killed soon after, and their flow runs with them.
     with start_process(

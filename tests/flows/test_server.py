@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from deployments.server import Server, managed_server, outside_server
-from deployments.state import Address, StateFolder, answers, post
+from deployments.state import Address, StateFolder, answers, post, prefect_environment
 from suture.errors import HostError
 from suture.settings import settings
 from tests.flows.serving import processes, wait_until
@@ -231,6 +231,21 @@ def test_taken_port_is_refused_before_anything_is_written(state: StateFolder) ->
         with pytest.raises(HostError, match=str(port)), managed_server(port):
             pass
     assert not state.root.exists()
+
+
+def test_environment_of_what_is_started(monkeypatch: pytest.MonkeyPatch, state: StateFolder, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("SUTURE_STORE", "a/store")
+    monkeypatch.setenv("PREFECT_API_KEY", "of another server")
+    monkeypatch.setenv("PREFECT_PROFILE", "of the user")
+    monkeypatch.setenv("PGPORT", "1")
+    monkeypatch.setenv("no_proxy", "example.org")
+    environment = prefect_environment(state, "http://127.0.0.1:1/api")
+    assert environment["SUTURE_STORE"] == str(tmp_path / "a" / "store")
+    assert environment["no_proxy"] == "example.org,127.0.0.1"
+    assert environment["PREFECT_API_URL"] == "http://127.0.0.1:1/api"
+    assert environment["PREFECT_HOME"] == str(state.root / "prefect")
+    assert not {"PREFECT_API_KEY", "PREFECT_PROFILE", "PGPORT"} & environment.keys()
 
 
 def test_stale_address_is_nobodys(state: StateFolder, start_client: Callable[..., Client]) -> None:

@@ -31,10 +31,15 @@ def deployment(up: Up) -> dict[str, Any]:
     return found
 
 
+def ask_for_run(up: Up, recipe: dict[str, Any]) -> str:
+    """Ask for a run, as the form does."""
+    body = {"parameters": {"recipe": recipe}, "state": {"type": "SCHEDULED"}}
+    return post(up.api, f"/deployments/{deployment(up)['id']}/create_flow_run", body)["id"]
+
+
 def start_run(up: Up, recipe: Path) -> str:
-    """Ask for a run, as the form does, and wait until a tool of its is at work."""
-    body = {"parameters": {"recipe": yaml.safe_load(recipe.read_text())}, "state": {"type": "SCHEDULED"}}
-    run = post(up.api, f"/deployments/{deployment(up)['id']}/create_flow_run", body)["id"]
+    """Start a run, and wait until one of its tools is at work."""
+    run = ask_for_run(up, yaml.safe_load(recipe.read_text()))
     wait_until(lambda: any("convert_hf_to_gguf" in command for command in processes().values()), 300)
     return run
 
@@ -68,7 +73,13 @@ def test_cancelled_then_killed(up: Up, store: Store, pico_recipe: Path) -> None:
         assert state_of(server.api, cancelled)["type"] == "CANCELLED"
 
 
-def test_terminated(up: Up) -> None:
+def test_mistake_that_no_schema_tells_then_terminated(up: Up, store: Store, pico_recipe: Path) -> None:
+    recipe = yaml.safe_load(pico_recipe.read_text())
+    recipe["merge"]["base"] = "nobody"
+    run = ask_for_run(up, recipe)
+    wait_until(lambda: state_of(up.api, run)["type"] == "FAILED")
+    assert "nobody" in state_of(up.api, run)["message"]
+    assert not store.root.exists()
     up.process.send_signal(signal.SIGTERM)
     assert up.process.wait(60) == 0
     assert processes() == {}
