@@ -64,6 +64,7 @@ def main() -> None:
         if alone:
             _trim_logs(state)
             with _listen(state, port) as listener:
+                state.forget_address()  # of a guardian that was killed
                 guard(state, listener, ready)
     ready()
 

