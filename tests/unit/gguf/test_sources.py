@@ -64,3 +64,14 @@ def test_an_archive_that_ends_early_leaves_no_folder(tmp_path: Path) -> None:
     with pytest.raises((EOFError, tarfile.ReadError)):
         sources.unpack_tree(archive, tmp_path / "tree")
     assert not (tmp_path / "tree").exists()
+
+
+def test_only_files_below_the_target_are_written(tmp_path: Path) -> None:
+    archive = tmp_path / "s.tar.gz"
+    with tarfile.open(archive, "w:gz") as tar:
+        link = tarfile.TarInfo("x/vendor/llama.cpp/link")
+        link.type, link.linkname = tarfile.SYMTYPE, "/etc"
+        for member in (link, tarfile.TarInfo("x/vendor/llama.cpp/../../../out"), tarfile.TarInfo("x/vendor/llama.cpp/in")):
+            tar.addfile(member)
+    sources.unpack_tree(archive, tmp_path / "tree")
+    assert names(tmp_path) == {"s.tar.gz", "tree/in"}
