@@ -2,7 +2,7 @@
 
 import runpy
 
-from suture.process import die_with_parent
+from suture.launcher import die_with_parent
 
 if __name__ == "__main__":
     die_with_parent()

@@ -2,26 +2,27 @@
 
 A child writes to a log file (never to a pipe, which would keep a killed parent's run alive), stays in the
 caller's process group (so that cancelling the group ends it) and is killed by the kernel when the thread that
-started it dies (PR_SET_PDEATHSIG), so that not even kill -9 leaves an orphan.
+started it dies (`suture.launcher`), so that not even kill -9 leaves an orphan.
 """
 
 from __future__ import annotations
 
 import contextlib
-import ctypes
+import errno
 import os
 import pwd
-import signal
+import shutil
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from suture import launcher
 from suture.errors import ProcessError
 
-_PR_SET_PDEATHSIG = 1
-_prctl = ctypes.CDLL(None, use_errno=True).prctl  # looked up before any fork: the child only calls it
+_LAUNCHER = (sys.executable, "-I", "-S", launcher.__file__)
 
 Child = subprocess.Popen[bytes]
 """A running subprocess, as `start_process` yields it."""
@@ -107,10 +108,14 @@ def start_process(
         user: Id of the user it runs as; this process's own when None.
         inherit: File descriptors that it shares.
         grace: Seconds between SIGTERM and SIGKILL.
+
+    Raises:
+        FileNotFoundError: When there is no such command.
     """
+    _require(str(argv[0]), env)
     with log.open("ab") as sink:
         child = subprocess.Popen(
-            [str(part) for part in argv],
+            [*_LAUNCHER, str(os.getpid()), *(str(part) for part in argv)],
             stdin=subprocess.DEVNULL,
             stdout=sink,
             stderr=subprocess.STDOUT,
@@ -120,7 +125,6 @@ def start_process(
             group=None if user is None else pwd.getpwuid(user).pw_gid,
             extra_groups=None if user is None else [],
             pass_fds=tuple(inherit),
-            preexec_fn=_die_with_parent(os.getpid()),  # noqa: PLW1509 -- it calls one C function
         )
     _children.add(child)
     try:
@@ -151,11 +155,6 @@ def end_all() -> None:
         end(child)
 
 
-def die_with_parent() -> None:
-    """Have the kernel kill this process when its parent dies."""
-    _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-
-
 def tail(log: Path, lines: int = TAIL_LINES) -> str:
     """Return the last lines of a log, read from its last 16 kB."""
     with log.open("rb") as file:
@@ -165,13 +164,10 @@ def tail(log: Path, lines: int = TAIL_LINES) -> str:
     return "\n".join(text.replace("\r", "\n").strip().splitlines()[-lines:])
 
 
-def _die_with_parent(parent: int) -> Callable[[], None]:
-    def prepare() -> None:
-        _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-        if os.getppid() != parent:  # it died between fork and prctl
-            os._exit(1)
-
-    return prepare
+def _require(command: str, env: Mapping[str, str] | None) -> None:
+    path = (os.environ if env is None else env).get("PATH", os.defpath)
+    if shutil.which(command, path=path) is None:
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), command)
 
 
 class _LineWatcher:

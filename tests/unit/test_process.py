@@ -213,3 +213,21 @@ def test_another_user(tmp_path: Path) -> None:
     with start_process(["/usr/bin/env", "python3", "-c", code], log=log, cwd=Path("/"), user=nobody.pw_uid) as child:
         child.wait()
     assert log.read_text() == f"{nobody.pw_uid} {nobody.pw_gid} []\n"
+
+
+def test_no_fork_handler_runs(tmp_path: Path) -> None:
+    """OpenBLAS's waits for its threads, which wait for the interpreter's lock when another thread multiplies."""
+    forks: list[None] = []
+    os.register_at_fork(before=lambda: forks.append(None))  # for the rest of the test run, like all of them
+    run(["true"], log=tmp_path / "log", doing="nothing")
+    assert forks == []
+    os.waitpid(os.posix_spawn("/bin/true", ["true"], {}), 0)
+    if (child := os.fork()) == 0:
+        os._exit(0)
+    os.waitpid(child, 0)
+    assert forks == [None]
+
+
+def test_a_command_that_is_not_there_is_not_started(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match="no-such-command"):
+        run(["no-such-command"], log=tmp_path / "log", doing="nothing")
