@@ -8,6 +8,7 @@ SutureError                 says what is wrong, where, what was expected, what w
 │   ├── DataError           training or evaluation text cannot be used
 │   ├── ToolError           llama.cpp (or another outside tool) is missing or incomplete
 │   └── HostError           this machine cannot do it: disk full, port taken
+├── VerificationError       what was made is not what was meant
 ├── CorruptArtifactError    an artifact in the store is not what its manifest says
 ├── TransientError          worth trying again: the network, a server that did not come up
 └── ProcessError            a subprocess failed; carries its command, status and the end of its log
@@ -16,6 +17,8 @@ SutureError                 says what is wrong, where, what was expected, what w
 from __future__ import annotations
 
 from pathlib import Path
+
+_LONGEST_LINE = 1000  # characters
 
 
 class SutureError(Exception):
@@ -59,7 +62,14 @@ class SutureError(Exception):
             ("way out", self.way_out),
         ]
         lines = [f"  {label + ':':<10}{value}" for label, value in details if value is not None]
-        return "\n".join([self.problem, *lines])
+        return _harmless("\n".join([self.problem, *lines]))
+
+
+def _harmless(text: str) -> str:
+    """Write out what would command a terminal, and cut endless lines: strangers choose names of files and tensors."""
+    plain = "".join(c if c.isprintable() or c in "\n\t" else c.encode("unicode_escape").decode() for c in text)
+    lines = plain.split("\n")
+    return "\n".join(line if len(line) <= _LONGEST_LINE else f"{line[:_LONGEST_LINE]} ..." for line in lines)
 
 
 class InputError(SutureError):
@@ -70,6 +80,8 @@ class InputError(SutureError):
 
 class RecipeError(InputError):
     """The recipe asks for what cannot be."""
+
+    usual_way_out = "Correct the recipe; `suture schema` prints every field with its meaning."
 
 
 class SourceError(InputError):
@@ -94,6 +106,10 @@ class ToolError(InputError):
 
 class HostError(InputError):
     """This machine cannot do it: disk full, port taken."""
+
+
+class VerificationError(SutureError):
+    """What was made is not what was meant."""
 
 
 class CorruptArtifactError(SutureError):

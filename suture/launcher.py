@@ -1,6 +1,8 @@
-"""Becomes another program that the kernel kills when the process that started it dies.
+"""Becomes another program, run as another user if need be, that the kernel kills when its parent dies.
 
-    python -I -S launcher.py PARENT PROGRAM [ARGUMENT ...]
+    python -I -S launcher.py PARENT USER PROGRAM [ARGUMENT ...]
+
+PARENT is the id of the process that starts it, USER that of the user, or empty for the same one.
 
 A program of its own, and not a `preexec_fn`: that would make Python fork, and forking while another thread is inside
 OpenBLAS can leave both waiting for each other for ever. Without it Python uses vfork, which runs no fork handlers.
@@ -8,6 +10,7 @@ OpenBLAS can leave both waiting for each other for ever. Without it Python uses 
 
 import ctypes
 import os
+import pwd
 import signal
 import sys
 
@@ -19,12 +22,22 @@ def die_with_parent() -> None:
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
+def become(user: int) -> None:
+    """Give up this process's rights for those of a user, who need not be able to read this file."""
+    os.setgroups([])
+    os.setgid(pwd.getpwuid(user).pw_gid)
+    os.setuid(user)
+
+
 def main() -> None:
     """Become the program."""
-    die_with_parent()
-    if os.getppid() != int(sys.argv[1]):  # it died before the kernel knew
+    parent, user, *command = sys.argv[1:]
+    if user:
+        become(int(user))
+    die_with_parent()  # after that: another user's process is not killed for its parent's death otherwise
+    if os.getppid() != int(parent):  # it died before the kernel knew
         sys.exit(1)
-    os.execvp(sys.argv[2], sys.argv[2:])  # noqa: S606
+    os.execvp(command[0], command)  # noqa: S606
 
 
 if __name__ == "__main__":

@@ -24,13 +24,15 @@ from suture.gguf.convert import ConvertSpec, Provenance, SourceCredit
 from suture.gguf.quantize import QuantizeSpec
 from suture.gguf.reference import pin_reference
 from suture.gguf.toolchain import expected_version
+from suture.heal.adapter import plan_fusion
 from suture.heal.dataset import DatasetSpec
 from suture.heal.fuse import FuseSpec
 from suture.heal.train import TrainSpec
 from suture.hub.pins import Pinned, pin
-from suture.merge.engine import MergeSpec
-from suture.merge.plan import MergePlan, plan_merge
-from suture.recipe import Heal, Recipe, Source, Text, Training
+from suture.merge.account import MergePlan
+from suture.merge.plan import plan_merge
+from suture.merge.step import MergeSpec
+from suture.recipe import Heal, Merge, Recipe, Source, Text, Training
 from suture.steps import PlannedStep, plan_step
 from suture.store import Store
 from suture.store.disk import disk_full
@@ -49,13 +51,23 @@ _BITS_PER_WEIGHT = {
 
 @dataclass(frozen=True)
 class Model:
-    """A checkpoint that some step of the plan makes."""
+    """A checkpoint that some step of the plan makes.
+
+    Attributes:
+        name: What the recipe calls it.
+        role: What it is for.
+        step: What makes it.
+        layout: What it will hold.
+        provenance: Where it came from.
+        folder: Where its tokenizer lies already, if it does.
+    """
 
     name: str
     role: Role
     step: PlannedStep
     layout: Layout
     provenance: Provenance
+    folder: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -82,14 +94,14 @@ class Plan:
     Attributes:
         recipe: What was asked for.
         sources: The recipe's sources, pinned.
-        merge: The account of the merge's tensors.
+        merges: The account of each merge's tensors: of the stages by their names, then of `merged`.
         steps: Every step once, parents before children.
         arms: The rows of the scoreboard.
     """
 
     recipe: Recipe
     sources: tuple[Pinned, ...]
-    merge: MergePlan
+    merges: dict[str, MergePlan]
     steps: tuple[PlannedStep, ...]
     arms: tuple[Arm, ...]
 
@@ -109,15 +121,21 @@ def resolve(recipe: Recipe) -> Plan:
     """
     pinned = [pin(source) for source in recipe.sources]
     sources = [_source(recipe, source, pin_) for source, pin_ in zip(recipe.sources, pinned, strict=True)]
-    account, merged = _merged(recipe, sources)
-    models = [*sources, merged]
+    known = list(sources)
+    accounts: dict[str, MergePlan] = {}
+    for stage in recipe.stages:
+        accounts[stage.name], made = _merged(recipe, stage.merge, stage.name, known)
+        known.append(made)
+    accounts["merged"], merged = _merged(recipe, recipe.merge, "merged", known)
+    unmeasured = {stage.name for stage in recipe.stages if not stage.benchmark}
+    models = [model for model in (*known, merged) if model.name not in unmeasured]
     if recipe.heal is not None:
-        models += _healed(recipe, recipe.heal, merged, _named(sources, recipe.merge.base))
+        models += _healed(recipe, recipe.heal, merged, _named(known, recipe.merge.base))
     arms = [arm for model in models for arm in _arms(recipe, model)] + list(_references(recipe))
     return Plan(
         recipe=recipe,
         sources=tuple(pinned),
-        merge=account,
+        merges=accounts,
         steps=tuple(_in_order(leaf for arm in arms for leaf in arm.leaves)),
         arms=tuple(arms),
     )
@@ -139,26 +157,46 @@ def needed_bytes(plan: Plan, store: Store) -> int:
     return round(_DISK_MARGIN * sum(step.size for step in plan.missing(store)))
 
 
+def plan_source(source: Source, recipe: Recipe) -> PlannedStep:
+    """Pin one source and return the step whose artifact is its checkpoint."""
+    return _source(recipe, source, pin(source)).step
+
+
 def _source(recipe: Recipe, source: Source, pinned: Pinned) -> Model:
-    fetch = plan_step(f"fetch {pinned.model}", "fetch", pinned.spec, size=pinned.layout.size)
-    credit = SourceCredit(name=pinned.name, model=pinned.model, commit=pinned.commit, licence=pinned.licence)
-    if source.finetune is None:
-        untouched = Provenance(name=source.name, recipe="", sources=(credit,))
-        return Model(source.name, "source", fetch, pinned.layout, untouched)
-    data = _dataset(f"dataset {source.name}", recipe, source.finetune, fetch)
-    tuned = _tuned(source.name, "finetune", source.finetune, fetch, data, pinned.layout)
-    child = Provenance(name=source.name, recipe=recipe.name, sources=(credit,))
-    return Model(source.name, "source", tuned, pinned.layout, child)
+    step, layout, credits_ = _fetch(pinned), pinned.layout, [_credit(pinned)]
+    if pinned.adapter is not None:
+        layout = plan_fusion(layout, pinned.adapter.layout, pinned.adapter.model).layout
+        parents = [step, _fetch(pinned.adapter)]
+        step = plan_step(f"fuse adapter {source.name}", "fuse", FuseSpec(), parents, size=layout.size)
+        credits_.append(_credit(pinned.adapter))
+    if source.finetune is not None:
+        data = _dataset(f"dataset {source.name}", recipe, source.finetune, step)
+        step = _tuned(source.name, "finetune", source.finetune, step, data, layout)
+    as_it_came = pinned.adapter is None and source.finetune is None
+    provenance = Provenance(name=source.name, recipe="" if as_it_came else recipe.name, sources=tuple(credits_))
+    return Model(source.name, "source", step, layout, provenance, pinned.folder)
 
 
-def _merged(recipe: Recipe, sources: Sequence[Model]) -> tuple[MergePlan, Model]:
-    spec = MergeSpec(merge=recipe.merge)
-    used = [_named(sources, name) for name in recipe.merge.sources]
-    account = plan_merge(recipe.merge, {model.name: model.layout for model in used}, spec.shard_bytes)
-    step = plan_step("merge", "merge", spec, [model.step for model in used], size=account.layout.size)
-    credits_ = tuple(credit for model in used for credit in model.provenance.sources)
-    provenance = Provenance(name=recipe.name, recipe=recipe.name, sources=credits_)
-    return account, Model("merged", "merged", step, account.layout, provenance)
+def _fetch(pinned: Pinned) -> PlannedStep:
+    return plan_step(f"fetch {pinned.model}", "fetch", pinned.spec, size=pinned.layout.size)
+
+
+def _credit(pinned: Pinned) -> SourceCredit:
+    return SourceCredit(name=pinned.name, model=pinned.model, commit=pinned.commit, licence=pinned.licence)
+
+
+def _merged(recipe: Recipe, merge: Merge, name: str, known: Sequence[Model]) -> tuple[MergePlan, Model]:
+    spec = MergeSpec(merge=merge)
+    used = [_named(known, source) for source in merge.sources]
+    layouts = {model.name: model.layout for model in used}
+    folders = {model.name: model.folder for model in used if model.folder is not None}
+    account = plan_merge(merge, layouts, spec.shard_bytes, folders if len(folders) == len(layouts) else None)
+    label = "merge" if name == "merged" else f"merge {name}"
+    step = plan_step(label, "merge", spec, [model.step for model in used], size=account.layout.size)
+    credits_ = tuple(dict.fromkeys(credit for model in used for credit in model.provenance.sources))
+    title = recipe.name if name == "merged" else f"{recipe.name}-{name}"
+    provenance = Provenance(name=title, recipe=recipe.name, sources=credits_)
+    return account, Model(name, "merged", step, account.layout, provenance)
 
 
 def _healed(recipe: Recipe, heal: Heal, merged: Model, base: Model) -> list[Model]:

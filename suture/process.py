@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import pwd
 import shutil
 import subprocess
 import sys
@@ -115,15 +114,12 @@ def start_process(
     _require(str(argv[0]), env)
     with log.open("ab") as sink:
         child = subprocess.Popen(
-            [*_LAUNCHER, str(os.getpid()), *(str(part) for part in argv)],
+            [*_LAUNCHER, str(os.getpid()), "" if user is None else str(user), *(str(part) for part in argv)],
             stdin=subprocess.DEVNULL,
             stdout=sink,
             stderr=subprocess.STDOUT,
             cwd=cwd,
             env=None if env is None else dict(env),
-            user=user,
-            group=None if user is None else pwd.getpwuid(user).pw_gid,
-            extra_groups=None if user is None else [],
             pass_fds=tuple(inherit),
         )
     _children.add(child)

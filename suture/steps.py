@@ -47,11 +47,11 @@ STEPS: dict[str, Step] = {
     "finetune": Step(1, "suture.heal.train:train", "alone"),
     "heal": Step(1, "suture.heal.train:train", "alone"),
     "fuse": Step(1, "suture.heal.fuse:fuse", "shared"),
-    "merge": Step(1, "suture.merge.engine:merge", "shared"),
+    "merge": Step(2, "suture.merge.step:merge", "shared"),
     "convert": Step(1, "suture.gguf.convert:convert", "shared"),
     "quantize": Step(1, "suture.gguf.quantize:quantize", "shared"),
     "reference": Step(1, "suture.gguf.reference:reference", "shared"),
-    "perplexity": Step(1, "suture.bench.perplexity:perplexity", "shared"),
+    "perplexity": Step(2, "suture.bench.perplexity:perplexity", "shared"),
     "benchmark": Step(1, "suture.bench.capability:benchmark", "alone"),
 }
 

@@ -8,9 +8,17 @@
     layout.py        what a checkpoint holds, known before any of its weights are fetched
     reader.py        where each tensor's bytes lie; reading them; counting NaN and infinities
     floats.py        bf16, f16 and f32 bytes to numbers and back
+    journal.py       which files of interrupted work are finished
     writer.py        new shards, copied in the kernel or computed
     companions.py    the files beside the weights: tokenizer, chat template, generation config
     config.py        the config of a new stack of layers
+    groups.py        what a tensor does, told from its name: attention, MLP, norm
+    summary.py       what a checkpoint holds: layers by kind, tensors outside of them
+    problems.py      what a later tool would choke on
+    inspection.py    both together, for `suture inspect`
+    pairing.py       which tensors of several checkpoints are the same tensor
+    beside.py        which config fields and files of two checkpoints differ
+    compare.py       how far apart the numbers of two checkpoints are, for `suture diff`
 
 Neither torch nor any model's code is needed here.
 """

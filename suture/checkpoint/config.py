@@ -1,97 +1,35 @@
 """The config of a new stack of layers: everything in it that is per layer follows the layers.
 
 number of layers    the new count, wherever the config states the old one
-lists per layer     `layer_types` and every other list as long as the stack: the entry of each layer's origin
-lists of indices    `mlp_only_layers`, ...: the new places of the layers that were listed
-texts per layer     `hybrid_override_pattern`: one character per layer
-arithmetic          `full_attention_interval`, `first_k_dense_replace`, ...: kept if the new stack happens to obey
-                    it, refused otherwise
-layers that share   refused
+kinds of layers     in every form that `kinds.py` knows: lists, indices, texts, by number. Arithmetic
+                    (`full_attention_interval`, `first_k_dense_replace`, ...) is kept if the new stack happens to obey
+                    it; else a list says it instead, if the model's class reads one; else other numbers, if they say
+                    it; else the stack is refused
+depth               a residual scale that is divided by the root of the depth is scaled up again
+places              what ties a layer to its place or to its neighbours is refused: `places.py`
 """
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import math
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from typing import cast
 
 from pydantic import JsonValue
 
-from suture.checkpoint.layers import COUNT_KEYS, layer_count, text_section
+from suture.checkpoint.forms import Entries
+from suture.checkpoint.kinds import PLACE_FIELDS, Subject, subjects, unclear_lists
+from suture.checkpoint.layers import COUNT_KEYS, PREDICTION_KEYS, layer_count, section_path, text_section
+from suture.checkpoint.places import LayerOrigins, check_entries, check_places
+from suture.checkpoint.rules import RULES, Config, Rule
 from suture.errors import SourceError
 
-Config = Mapping[str, JsonValue]
-LayerOrigins = Sequence[tuple[str, int]]
-"""For each new layer: the source it comes from, and which of its layers it was."""
+__all__ = ["PLACE_FIELDS", "Config", "LayerOrigins", "agree_on_mtp", "stack_config"]
 
-_INDEX_LISTS = frozenset(
-    {"mlp_only_layers", "moe_layers", "attn_layer_indices", "cross_attention_layers", "global_attn_idxs"}
-)
-_PER_LAYER = frozenset({"layer_types", "mlp_layer_types", "layers_block_type", "no_rope_layers"})
-_PER_LAYER_TEXTS = frozenset({"hybrid_override_pattern"})
-_NEVER_PER_LAYER = frozenset(
-    {"architectures", "eos_token_id", "bos_token_id", "time_step_limit", "mlp_multipliers", "ssm_multipliers"}
-)
-"""Lists whose length may equal the number of layers by chance, in small models."""
-
-_SHARED = {
-    "num_kv_shared_layers": "the last layers use the keys and values of earlier ones",
-    "hidden_size_per_layer_input": "an embedding outside the layers has a part for each of them",
-    "attention_types": "it counts the layers of each kind",
-    "scale_attn_by_inverse_layer_idx": "attention is scaled by the layer's number",
-    "is_encoder_decoder": "the model has two stacks of layers",
-}
-"""Fields that tie a layer to its place, and why it cannot be moved."""
-
-
-def _number(section: Config, key: str) -> int:
-    value = section.get(key)
-    return value if isinstance(value, int) else 0
-
-
-def _is_last_of(section: Config, key: str, layer: int) -> bool:
-    """Return whether a layer is the last one of a period, whose length stands under `key`."""
-    period = _number(section, key)
-    return period > 0 and (layer + 1) % period == 0
-
-
-def _is_at_offset(section: Config, kind: str, layer: int) -> bool:
-    """Return whether a layer is at Jamba's offset in a period."""
-    period = _number(section, f"{kind}_layer_period")
-    return period > 0 and layer % period == _number(section, f"{kind}_layer_offset")
-
-
-_RULES: dict[str, tuple[str | None, Callable[[Config, int], bool]]] = {
-    "full_attention_interval": ("layer_types", lambda c, i: _is_last_of(c, "full_attention_interval", i)),
-    "sliding_window_pattern": ("layer_types", lambda c, i: _is_last_of(c, "sliding_window_pattern", i)),
-    "no_rope_layer_interval": ("no_rope_layers", lambda c, i: _is_last_of(c, "no_rope_layer_interval", i)),
-    "interleave_moe_layer_step": ("moe_layers", lambda c, i: _is_last_of(c, "interleave_moe_layer_step", i)),
-    "decoder_sparse_step": (None, lambda c, i: _is_last_of(c, "decoder_sparse_step", i)),
-    "attn_layer_period": ("layers_block_type", lambda c, i: _is_at_offset(c, "attn", i)),
-    "expert_layer_period": (None, lambda c, i: _is_at_offset(c, "expert", i)),
-    "first_k_dense_replace": ("mlp_layer_types", lambda c, i: i < _number(c, "first_k_dense_replace")),
-    "num_dense_layers": (None, lambda c, i: i < _number(c, "num_dense_layers")),
-    "max_window_layers": (
-        "layer_types",
-        lambda c, i: bool(c.get("use_sliding_window")) and i >= _number(c, "max_window_layers"),
-    ),
-}
-"""Field -> (the list that overrules it, if the config has one; what it makes of layer i)."""
-
-
-PLACE_FIELDS = frozenset(
-    {
-        *COUNT_KEYS,
-        *_INDEX_LISTS,
-        *_PER_LAYER,
-        *_PER_LAYER_TEXTS,
-        *_RULES,
-        "attn_layer_offset",
-        "expert_layer_offset",
-        "use_sliding_window",
-    }
-)
-"""Everything that says which layer is of which kind."""
+_COMPLETE = "Load and save {} once with a current transformers: it completes the config."
+_PREDICTION = re.compile(r"(?:^|\.)(?:mtp|nextn)[a-z_]*\.(?:layers\.)?([0-9]+)\.")
 
 
 def stack_config(configs: Mapping[str, Config], base: str, origins: LayerOrigins) -> dict[str, JsonValue]:
@@ -105,15 +43,16 @@ def stack_config(configs: Mapping[str, Config], base: str, origins: LayerOrigins
     Raises:
         SourceError: When a config cannot describe the stack, with the reason.
     """
+    for source, config in configs.items():
+        check_places(source, config, [layer if origin == source else None for origin, layer in origins])
+    check_entries(configs[base], origins)
     config = copy.deepcopy(dict(configs[base]))
-    sections = {source: text_section(config_) for source, config_ in configs.items()}
-    stack = _Stack(sections, base, origins)
-    section = cast("dict[str, JsonValue]", text_section(config))
-    changed = {key: stack.field(key, value) for key, value in section.items()}
-    stack.check()
-    if section is not config:  # a multimodal config may state the count at its top as well
-        config.update({key: len(origins) for key in COUNT_KEYS if config.get(key) == stack.counts[base]})
-    section.update(changed)
+    stack = _Stack({source: text_section(config_) for source, config_ in configs.items()}, base, origins)
+    section = stack.section()
+    path = section_path(config)
+    if path:  # a multimodal config may state the count at its top as well
+        _count_anew(config, stack.counts[base], len(origins))
+    _section_of(config, path).update(section)
     return config
 
 
@@ -124,11 +63,44 @@ def agree_on_mtp(config: dict[str, JsonValue], names: Iterable[str]) -> dict[str
     refuses the converted file.
     """
     config = copy.deepcopy(config)
-    section = cast("dict[str, JsonValue]", text_section(config))
-    if "mtp_num_hidden_layers" in section:
-        numbers = {name.split("mtp.layers.", 1)[1].split(".")[0] for name in names if "mtp.layers." in name}
-        section["mtp_num_hidden_layers"] = len(numbers)
+    section = _section_of(config, section_path(config))
+    stated = [key for key in PREDICTION_KEYS if isinstance(section.get(key), int) and section[key]]
+    if not stated and "mtp_num_hidden_layers" not in section:
+        return config
+    count, numbers, beyond = layer_count(section), set[str](), set[str]()
+    for name in names:
+        if found := _PREDICTION.search(name):
+            numbers.add(found[1])
+        elif (found := re.search(r"(?:^|\.)(?:layers|h|blocks)\.([0-9]+)\.", name)) and int(found[1]) >= count:
+            beyond.add(found[1])
+    for key in stated or ["mtp_num_hidden_layers"]:
+        if not numbers and not beyond:
+            section[key] = 0
+        elif key == "mtp_num_hidden_layers":  # the others may count groups of layers
+            section[key] = len(numbers or beyond)
     return config
+
+
+def _section_of(config: dict[str, JsonValue], path: Sequence[str]) -> dict[str, JsonValue]:
+    for key in path:
+        config = cast("dict[str, JsonValue]", config[key])
+    return config
+
+
+def _count_anew(section: dict[str, JsonValue], old: int, new: int) -> None:
+    """State a new number of layers wherever a config states the old one, or passes through so many layers."""
+    for key in COUNT_KEYS:
+        value = section.get(key)
+        if not isinstance(value, int):
+            continue
+        if value == old:
+            section[key] = new
+        elif (
+            key == "num_hidden_layers"
+            and value % old == 0
+            and {"num_layers_per_stack", "num_layers"} & section.keys()
+        ):
+            section[key] = value // old * new
 
 
 class _Stack:
@@ -140,88 +112,175 @@ class _Stack:
         self._origins = origins
         self.counts = {source: layer_count(section) for source, section in sections.items()}
 
-    def field(self, key: str, value: JsonValue) -> JsonValue:
-        """Return what a field of the base's config becomes."""
-        if key in COUNT_KEYS and value == self.counts[self._base]:
-            return len(self._origins)
-        if key in _INDEX_LISTS and isinstance(value, list):
-            return self._move_indices(key)
-        if key in _PER_LAYER_TEXTS and isinstance(value, str):
-            return "".join(cast("list[str]", self._follow(key)))
-        return self._follow(key) if self._is_per_layer(key, value) else value
-
-    def check(self) -> None:
-        """Refuse what cannot be kept."""
-        for source, section in self._sections.items():
-            for key, reason in _SHARED.items():
-                if section.get(key):
-                    raise SourceError(
-                        f"The layers of {source} cannot be stacked: {reason}.",
-                        where="config.json",
-                        found=f"{key}: {section[key]}",
-                    )
-            self._check_missing_lists(source, section)
-        for key, (overruled_by, rule) in _RULES.items():
-            if self._sections[self._base].get(key) is not None and not self._has_list(overruled_by):
-                self._check_rule(key, rule)
-
-    def _is_per_layer(self, key: str, value: JsonValue) -> bool:
-        if not isinstance(value, list) or key in _NEVER_PER_LAYER:
-            return False
-        return key in _PER_LAYER or len(value) == self.counts[self._base]
-
-    def _follow(self, key: str) -> list[JsonValue]:
-        """Return a list per layer (or a text, one character per layer) for the new stack."""
-        lists = {source: self._list_of(source, key) for source in dict(self._origins)}
-        return [lists[source][layer] for source, layer in self._origins]
-
-    def _list_of(self, source: str, key: str) -> Sequence[JsonValue]:
-        count, value = self.counts[source], self._sections[source].get(key)
-        if value is None and (uniform := _only(self._sections[self._base][key])) is not None:
-            return [uniform] * count  # an older config that leaves out what is the same for all layers
-        if not isinstance(value, list | str) or len(value) != count:
-            raise SourceError(
-                f"The layers of {source} cannot be stacked: its config has no {key} for each of them.",
-                where="config.json",
-                expected=f"{count} entries",
-                found=value if value is None else f"{len(cast('list[JsonValue]', value))} entries",
-                way_out="Load and save the source once with a current transformers: it completes the config.",
-            )
-        return value
-
-    def _move_indices(self, key: str) -> list[JsonValue]:
-        listed = {source: cast("list[JsonValue]", self._sections[source].get(key) or []) for source in self._sections}
-        return [place for place, (source, layer) in enumerate(self._origins) if layer in listed[source]]
-
-    def _check_missing_lists(self, source: str, section: Config) -> None:
-        """Refuse a list per layer that the base's config lacks, unless it says the same of all layers."""
+    def section(self) -> dict[str, JsonValue]:
+        """Return what the section for the language model becomes."""
         base = self._sections[self._base]
-        for key in _PER_LAYER & section.keys() - base.keys():
-            if _only(section[key]) is None:
+        new = copy.deepcopy(dict(base))
+        _count_anew(new, self.counts[self._base], len(self._origins))
+        self._check_lists()
+        for subject in self._subjects():
+            self._state(subject, new)
+        for rule in RULES:
+            self._keep(rule, new)
+        self._keep_scale(new)
+        return new
+
+    def _subjects(self) -> Iterable[Subject]:
+        found = {subject.field: subject for section in self._sections.values() for subject in subjects(section)}
+        return found.values()
+
+    def _state(self, subject: Subject, new: dict[str, JsonValue]) -> None:
+        """Have the new section say of each layer what its source says."""
+        base = self._sections[self._base]
+        said = {source: subject.entries(section, self.counts[source]) for source, section in self._sections.items()}
+        if subject.stated(base) is None and said[self._base] is None:
+            self._require_uniform(subject, said)
+            return
+        wanted = self._follow(subject, said)
+        if subject.stated(base) is not None:
+            _put(new, subject.field, subject.value(base, wanted))
+        elif subject.entries(new, len(wanted)) != wanted:
+            self._say_otherwise(subject, new, wanted)
+
+    def _follow(self, subject: Subject, said: Mapping[str, Entries | None]) -> list[JsonValue]:
+        """Return what is said of each layer of the new stack."""
+        used = dict.fromkeys(source for source, _ in self._origins)
+        entries = {source: self._entries(subject, source, said) for source in used}
+        return [entries[source][layer] for source, layer in self._origins]
+
+    def _entries(self, subject: Subject, source: str, said: Mapping[str, Entries | None]) -> Entries:
+        entries, value = said[source], subject.stated(self._sections[source])
+        if entries is not None:
+            return entries
+        if value is None and (uniform := _only(said[self._base])):
+            return uniform * self.counts[source]  # an older config that leaves out what is the same for all layers
+        raise SourceError(
+            f"The layers of {source} cannot be stacked: its config has no {subject.field} for each of them.",
+            where="config.json",
+            expected=f"{self.counts[source]} entries",
+            found=f"{len(value)} entries" if isinstance(value, list | str) else value,
+            way_out=_COMPLETE.format("the source"),
+        )
+
+    def _require_uniform(self, subject: Subject, said: Mapping[str, Entries | None]) -> None:
+        """Refuse what the base's config does not say of each layer, unless the others say the same of all layers."""
+        for source, entries in said.items():
+            if entries is not None and not _only(entries) and any(entries):
                 raise SourceError(
                     f"The config of {self._base} does not say of each layer what that of {source} does.",
                     where="config.json",
-                    expected=f"{key}, as in {source}",
-                    way_out=f"Load and save {self._base} once with a current transformers: it completes the config.",
+                    expected=f"{subject.field}, as in {source}",
+                    way_out=_COMPLETE.format(self._base),
                 )
 
-    def _has_list(self, key: str | None) -> bool:
-        return key is not None and isinstance(self._sections[self._base].get(key), list)
-
-    def _check_rule(self, key: str, rule: Callable[[Config, int], bool]) -> None:
+    def _say_otherwise(self, subject: Subject, new: dict[str, JsonValue], wanted: Entries) -> None:
+        """Say what a rule no longer says: in a list where the model's class reads one, else by other numbers."""
         base = self._sections[self._base]
-        for place, (source, layer) in enumerate(self._origins):
-            if rule(base, place) != rule(self._sections[source], layer):
+        if subject.types is None or base.get("model_type") in subject.types:
+            _put(new, subject.field, subject.form.write(wanted))
+            return
+        for rule in subject.rules:
+            if rule.applies(base):
+                self._renumber(rule, new, wanted)
+                return
+        raise SourceError(
+            "The stack breaks the rhythm of the layers, which the model's class takes for granted.",
+            where="config.json",
+            expected=f"{subject.field}: {subject.entries(new, len(wanted))}",
+            found=wanted,
+            way_out=_COMPLETE.format("the sources"),
+        )
+
+    def _keep(self, rule: Rule, new: dict[str, JsonValue]) -> None:
+        """Have a rule for which there is no list say the same of each layer as before."""
+        has_it = {source: rule.applies(section) for source, section in self._sections.items()}
+        if not all(has_it.values()):
+            self._require_nowhere(rule, has_it)
+            return
+        wanted = [rule.entry(self._sections[source], layer) for source, layer in self._origins]
+        if rule.entries(new, len(wanted)) == wanted:
+            return
+        if rule.name == "decoder_sparse_step":
+            new["decoder_sparse_step"] = 1
+            new["mlp_only_layers"] = [place for place, is_sparse in enumerate(wanted) if not is_sparse]
+        else:
+            self._renumber(rule, new, wanted)
+
+    def _require_nowhere(self, rule: Rule, has_it: Mapping[str, bool]) -> None:
+        """Refuse a rule that only some of the sources have: what the class makes of the others is not known."""
+        if any(has_it.values()):
+            source = next(source for source, has in has_it.items() if not has)
+            raise SourceError(
+                f"The config of {source} does not say of each layer what those of other sources do.",
+                where="config.json",
+                expected=rule.name,
+                found="no such number",
+                way_out=_COMPLETE.format(source),
+            )
+
+    def _renumber(self, rule: Rule, new: dict[str, JsonValue], wanted: Entries) -> None:
+        values = rule.values(new, wanted)
+        if values is not None:
+            new.update(values)
+            return
+        base = self._sections[self._base]
+        place = next(place for place, kind in enumerate(wanted) if rule.entry(new, place) != kind)
+        source, layer = self._origins[place]
+        raise SourceError(
+            f"The stack breaks the rule {rule.name}: {base[rule.name]} of the config, which says what each layer is.",
+            where="config.json",
+            expected=f"layer {place} of the new stack to be of the kind of layer {layer} of {source}",
+            found="the other kind",
+            way_out="Choose slices that keep the rhythm of the layers.",
+        )
+
+    def _keep_scale(self, new: dict[str, JsonValue]) -> None:
+        """Keep MiniCPM's residual scale, `scale_depth / sqrt(number of layers)`, however deep the stack is."""
+        scale = new.get("scale_depth")
+        if not isinstance(scale, int | float):
+            return
+        each: dict[str, float] = {}
+        for source, section in self._sections.items():
+            stated = section.get("scale_depth")
+            each[source] = stated / math.sqrt(self.counts[source]) if isinstance(stated, int | float) else math.nan
+        if len(set(each.values())) > 1:
+            raise SourceError(
+                "The sources scale what their layers add by different factors.",
+                where="config.json",
+                expected="one factor scale_depth / sqrt(number of layers)",
+                found=", ".join(f"{factor:.6g} in {source}" for source, factor in each.items()),
+            )
+        new["scale_depth"] = _times_root(each[self._base], len(self._origins), scale, self.counts[self._base])
+
+    def _check_lists(self) -> None:
+        """Refuse a list that may be per layer or as long by chance."""
+        for source, section in self._sections.items():
+            for field in unclear_lists(section):
                 raise SourceError(
-                    f"The stack breaks the rule {key}: {base[key]} of the config, which gives each layer its kind.",
+                    f"The layers of {source} cannot be stacked: a list in its config may have an entry for each.",
                     where="config.json",
-                    expected=f"layer {place} of the new stack to be of the kind of layer {layer} of {source}",
-                    found="the other kind",
-                    way_out="Choose slices that keep the rhythm of the layers.",
+                    expected="lists whose meaning their names tell",
+                    found=f"{field}: {section[field]}",
                 )
 
 
-def _only(value: JsonValue) -> JsonValue:
-    """Return the one value that all entries of a list have, else None."""
-    entries = value if isinstance(value, list) else []
-    return entries[0] if entries and all(entry == entries[0] for entry in entries) else None
+def _times_root(factor: float, layers: int, old: float, old_layers: int) -> float:
+    """Return the number that, divided by the root of the number of layers, gives the factor to the last bit."""
+    if layers == old_layers:
+        return old
+    guess = factor * math.sqrt(layers)
+    near = (guess, math.nextafter(guess, math.inf), math.nextafter(guess, -math.inf))
+    return next((number for number in near if number / math.sqrt(layers) == factor), guess)
+
+
+def _put(section: dict[str, JsonValue], field: str, value: JsonValue) -> None:
+    *above, last = field.split(".")
+    for key in above:
+        section = cast("dict[str, JsonValue]", section[key])
+    section[last] = value
+
+
+def _only(entries: Entries | None) -> list[JsonValue]:
+    """Return the one value that all entries have, in a list; an empty list if there is none such."""
+    entries = entries or []
+    return [entries[0]] if entries and all(entry == entries[0] for entry in entries) else []

@@ -18,7 +18,9 @@ def to_float32(data: bytes, dtype: str) -> NDArray[np.float32]:
     """
     match dtype:
         case "BF16":  # the upper half of an fp32
-            return (np.frombuffer(data, np.uint16).astype(np.uint32) << 16).view(np.float32)
+            bits = np.frombuffer(data, np.uint16).astype(np.uint32)
+            bits <<= 16
+            return bits.view(np.float32)
         case "F16":
             return np.frombuffer(data, np.float16).astype(np.float32)
         case "F32":
@@ -49,7 +51,16 @@ def from_float32(values: NDArray[np.float32], dtype: str) -> bytes:
 def _round_to_bf16(values: NDArray[np.float32]) -> NDArray[np.uint16]:
     bits = np.ascontiguousarray(values).view(np.uint32)
     # Adding just under half of the last place kept, and 1 more if that place is odd, carries where rounding is up.
-    rounded = ((bits + (((bits >> 16) & 1) + np.uint32(0x7FFF))) >> 16).astype(np.uint16)
-    is_nan = (bits & 0x7FFFFFFF) > 0x7F800000
-    # The carry would turn some NaN into infinity or zero: they keep their upper half, with the quiet bit set.
-    return np.where(is_nan, ((bits >> 16) | 0x40).astype(np.uint16), rounded)
+    rounded = bits >> 16
+    rounded &= 1
+    rounded += np.uint32(0x7FFF)
+    rounded += bits
+    rounded >>= 16
+    upper = rounded.astype(np.uint16)
+    with np.errstate(all="ignore"):
+        may_hold_nan = not np.isfinite(values.sum())  # one quick pass
+    if may_hold_nan:
+        # The carry would turn some NaN into infinity or zero: they keep their upper half, with the quiet bit set.
+        is_nan = (bits & 0x7FFFFFFF) > 0x7F800000
+        upper[is_nan] = (bits[is_nan] >> 16) | 0x40
+    return upper

@@ -6,6 +6,7 @@ offsets (first byte, byte after the last); then the tensors' bytes, one after th
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ MAX_TENSORS = 100_000
 _MAX_DIMENSIONS = 16
 _MAX_NAME = 1000  # characters
 _FETCH_AGAIN = "The file is damaged or was not fetched to its end: fetch it again."
+_POINTER = b"version "  # how the texts begin that git leaves in place of large files
 
 
 @dataclass(frozen=True)
@@ -45,10 +47,14 @@ def read_header(path: Path) -> Header:
     Raises:
         CheckpointError: When the file is cut short, or its header is malformed.
     """
-    with path.open("rb") as file:
-        size = os.fstat(file.fileno()).st_size
-        length = header_length(file.read(LENGTH_BYTES), size, path)
-        return parse_header(file.read(length), size, path)
+    try:
+        with path.open("rb") as file:
+            size = os.fstat(file.fileno()).st_size
+            length = header_length(file.read(LENGTH_BYTES), size, path)
+            content = file.read(length)
+    except OSError as error:
+        raise CheckpointError("A safetensors file cannot be read.", where=path, found=error.strerror) from error
+    return parse_header(content, size, path)
 
 
 def header_length(prefix: bytes, file_bytes: int, where: str | Path) -> int:
@@ -62,6 +68,14 @@ def header_length(prefix: bytes, file_bytes: int, where: str | Path) -> int:
     Raises:
         CheckpointError: When the file ends before its header does, or the header is too large.
     """
+    if prefix == _POINTER:
+        raise CheckpointError(
+            "This is not the file itself, but what git keeps in its place.",
+            where=where,
+            expected="a safetensors file",
+            found="a pointer to it",
+            way_out="Fetch the files: `git lfs pull` in the model's folder.",
+        )
     length = int.from_bytes(prefix, "little")
     if len(prefix) == LENGTH_BYTES and file_bytes - LENGTH_BYTES >= length:
         check_json_size(length, where)
@@ -86,9 +100,11 @@ def parse_header(content: bytes, file_bytes: int, where: str | Path) -> Header:
     Raises:
         CheckpointError: When it is malformed, or does not cover the file's bytes exactly.
     """
+    if not content.startswith(b"{"):
+        raise CheckpointError("A header is not a JSON object.", where=where, found=ascii(content[:20]))
     table = parse_json_object(content, where)
     metadata = table.pop("__metadata__", {})
-    if not isinstance(metadata, dict) or not all(isinstance(value, str) for value in metadata.values()):
+    if not isinstance(metadata, dict) or not all(_is_text(text) for pair in metadata.items() for text in pair):
         raise CheckpointError("A header's metadata is malformed.", where=where, expected="texts by name")
     if len(table) > MAX_TENSORS:
         raise CheckpointError(
@@ -130,6 +146,8 @@ def _parse_entry(name: str, entry: JsonValue, where: str | Path) -> tuple[Tensor
     if not _are_sizes(offsets) or len(offsets) != 2 or offsets[0] > offsets[1]:
         raise _malformed(name, where, "two data_offsets, the first not after the second", offsets)
     info = TensorInfo(dtype, tuple(shape))
+    if math.prod(size for size in shape if size) >= 2**63:  # readers in C count on the way, before they meet the 0
+        raise _malformed(name, where, "a shape of fewer than 2^63 numbers", shape)
     bits, begin, end = info.parameters * DTYPE_BITS[dtype], offsets[0], offsets[1]
     if bits != 8 * (end - begin):
         raise _malformed(name, where, f"{info} to take {bits / 8:g} bytes", f"{end - begin} bytes")
@@ -151,6 +169,11 @@ def _check_cover(spans: Mapping[str, tuple[int, int]], data_bytes: int, start: i
             found=f"{start + data_bytes} bytes",
             way_out=_FETCH_AGAIN,
         )
+
+
+def _is_text(value: JsonValue) -> bool:
+    """Return whether a value is a text that can be written down: JSON can name half a character."""
+    return isinstance(value, str) and not any("\ud800" <= character <= "\udfff" for character in value)
 
 
 def _are_sizes(value: JsonValue) -> TypeGuard[list[int]]:

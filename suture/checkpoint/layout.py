@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from pydantic import JsonValue
@@ -13,12 +13,13 @@ from suture.checkpoint.layers import layer_count
 from suture.checkpoint.shards import list_files, read_shards
 from suture.checkpoint.strict_json import read_json_object
 from suture.checkpoint.tensors import TensorInfo
-from suture.errors import SourceError
+from suture.checkpoint.tokenizer import TOKENIZER, TOKENIZER_CONFIG
+from suture.errors import CheckpointError, SourceError
 
 __all__ = ["CONFIG", "Layout", "TensorInfo", "check_config", "layout_of", "read_layout", "require_tokenizer"]
 
 CONFIG = "config.json"
-_TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json")
+_END_BYTES = 100
 
 
 @dataclass(frozen=True)
@@ -29,11 +30,13 @@ class Layout:
         config: Content of config.json.
         tensors: Every tensor of every shard.
         files: Names of all the files of the folder or repository, of the tokenizer's too.
+        where: What errors call config.json.
     """
 
     config: dict[str, JsonValue]
     tensors: Mapping[str, TensorInfo]
     files: tuple[str, ...]
+    where: str | Path = field(default=CONFIG, compare=False)
 
     @property
     def size(self) -> int:
@@ -48,7 +51,7 @@ class Layout:
     @property
     def layers(self) -> int:
         """How many layers the language model has, as the config says."""
-        return layer_count(self.config)
+        return layer_count(self.config, self.where)
 
 
 def read_layout(folder: Path) -> Layout:
@@ -69,7 +72,7 @@ def layout_of(folder: Path, shards: Mapping[str, Header]) -> Layout:
     config = read_json_object(folder / CONFIG)
     check_config(config, folder / CONFIG)
     tensors = {name: info for header in shards.values() for name, info in header.tensors.items()}
-    return Layout(config, tensors, files)
+    return Layout(config, tensors, files, folder / CONFIG)
 
 
 def check_config(config: Mapping[str, JsonValue], where: str | Path) -> None:
@@ -88,23 +91,44 @@ def check_config(config: Mapping[str, JsonValue], where: str | Path) -> None:
         )
 
 
-def require_tokenizer(layout: Layout, where: str | Path) -> None:
+def require_tokenizer(layout: Layout, folder: Path) -> None:
     """Refuse a checkpoint without a tokenizer; without it the conversion to GGUF goes wrong, partly in silence.
 
     Args:
         layout: The checkpoint.
-        where: Its folder or repository, for the error.
+        folder: Where it is.
 
     Raises:
         SourceError: Naming the files that are missing.
+        CheckpointError: When one of them is damaged.
     """
-    missing = [name for name in _TOKENIZER_FILES if name not in layout.files]
+    missing = [name for name in (TOKENIZER, TOKENIZER_CONFIG) if name not in layout.files]
     if missing:
         raise SourceError(
             "The model's tokenizer is missing.",
-            where=where,
-            expected=" and ".join(_TOKENIZER_FILES),
+            where=folder,
+            expected=f"{TOKENIZER} and {TOKENIZER_CONFIG}",
             found=f"no {', no '.join(missing)}",
             way_out="Copy the files from the model it was made of. A tokenizer of the older kind becomes a "
             "tokenizer.json by AutoTokenizer.from_pretrained(FOLDER).save_pretrained(FOLDER).",
+        )
+    read_json_object(folder / TOKENIZER_CONFIG)
+    _check_ends(folder / TOKENIZER)
+
+
+def _check_ends(path: Path) -> None:
+    """Refuse a file that is no JSON object from its first and last characters; it is too long to be parsed here.
+
+    That tells a download that was cut off, a pointer of git's, and a page that says why there is no such file.
+    """
+    with path.open("rb") as file:
+        start = file.read(_END_BYTES)
+        file.seek(max(0, path.stat().st_size - _END_BYTES))
+        end = file.read(_END_BYTES)
+    if not start.lstrip().startswith(b"{") or not end.rstrip().endswith(b"}"):
+        raise CheckpointError(
+            "This is not a JSON object.",
+            where=path,
+            expected="{ at its beginning, } at its end",
+            found=f"{start[:20]!r} ... {end[-20:]!r}",
         )

@@ -14,6 +14,7 @@ from suture.errors import CheckpointError, SourceError
 
 INDEX = "model.safetensors.index.json"
 SINGLE = "model.safetensors"
+_WEIGHTS = ".safetensors"
 _PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".msgpack", ".h5")
 
 
@@ -41,11 +42,36 @@ def list_files(folder: Path) -> tuple[str, ...]:
     """Return the names of a folder's files, sorted.
 
     Raises:
-        SourceError: When there is no such folder.
+        SourceError: When there is no such folder, it cannot be read, or a link in it leads astray.
     """
-    if not folder.is_dir():
-        raise SourceError("There is no such folder.", where=folder, expected="a folder with a checkpoint")
-    return tuple(sorted(path.name for path in folder.iterdir() if path.is_file()))
+    try:
+        if not folder.is_dir():
+            raise SourceError("There is no such folder.", where=folder, expected="a folder with a checkpoint")
+        files = [path for path in folder.iterdir() if path.is_file()]
+    except OSError as error:  # no permission, or a name that is too long
+        raise SourceError("The folder cannot be read.", where=folder, found=error.strerror) from error
+    for path in files:
+        _check_link(path)
+    return tuple(sorted(path.name for path in files))
+
+
+def _check_link(path: Path) -> None:
+    """Refuse a link to a file of another name: what it leads to would be copied, and published, with the model.
+
+    Models are made of links in the hub's cache, where the file is in a folder `blobs`, and by people who keep the
+    same tokenizer.json once. Weights may lie anywhere: nothing but tensors is ever read from them.
+    """
+    if not path.is_symlink() or path.suffix == _WEIGHTS:
+        return
+    target = path.resolve()
+    if target.name != path.name and target.parent.name != "blobs":
+        raise SourceError(
+            "A file of the model is a link to a file of another name.",
+            where=path,
+            expected=f"{path.name}, or a file of the hub's cache",
+            found=target,
+            way_out="Put a copy of the file there, if it is what you want.",
+        )
 
 
 def find_weights(files: Collection[str], where: str | Path) -> str:
@@ -100,7 +126,7 @@ def parse_weight_map(index: Mapping[str, JsonValue], files: Collection[str], whe
     table: dict[str, str] = {}
     for name, file in weight_map.items():
         check_tensor_name(name, where)
-        if not isinstance(file, str) or Path(file).name != file or not file.endswith(".safetensors"):
+        if not isinstance(file, str) or Path(file).name != file or not file.endswith(_WEIGHTS):
             raise _bad_entry(name, file, where, "the name of a safetensors file in the same folder")
         if file not in files:
             raise _bad_entry(name, file, where, "a file that is there")

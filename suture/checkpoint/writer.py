@@ -26,6 +26,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from suture.checkpoint.header import LENGTH_BYTES
+from suture.checkpoint.journal import Journal
 from suture.checkpoint.reader import Extent, check_length, pread_exactly
 from suture.checkpoint.shards import INDEX, SINGLE
 from suture.checkpoint.tensors import DTYPE_BITS, TensorInfo
@@ -63,7 +64,11 @@ class OutputTensor:
 
 
 def write_checkpoint(
-    folder: Path, tensors: Sequence[OutputTensor], shard_bytes: int, progress: Progress
+    folder: Path,
+    tensors: Sequence[OutputTensor],
+    shard_bytes: int,
+    progress: Progress,
+    journal: Journal | None = None,
 ) -> tuple[str, ...]:
     """Write tensors to `model.safetensors`, or to shards with an index if they do not fit into one.
 
@@ -72,6 +77,7 @@ def write_checkpoint(
         tensors: What to write, each name once; shards take them in this order.
         shard_bytes: Bytes of tensors per file at most; a larger tensor gets a file of its own.
         progress: Is told the bytes written so far.
+        journal: Remembers finished files; those of an earlier attempt at the same work are kept.
 
     Returns:
         The names of the files.
@@ -80,7 +86,13 @@ def write_checkpoint(
     by_name = {tensor.name: tensor for tensor in tensors}
     meter = _Meter(progress, sum(tensor.info.nbytes for tensor in tensors))
     for file, names in shards.items():
-        _write_shard(folder / file, [by_name[name] for name in names], meter)
+        path, wanted = folder / file, [by_name[name] for name in names]
+        if journal is not None and journal.has(path):
+            meter.add(sum(tensor.info.nbytes for tensor in wanted))
+            continue
+        _write_shard(path, wanted, meter)
+        if journal is not None:
+            journal.add(path)
     if len(shards) == 1:
         return tuple(shards)
     (folder / INDEX).write_text(_index(shards, meter.total))

@@ -1,111 +1,196 @@
-"""The merge as a step: carries out the account, tensor by tensor, in chunks."""
+"""Carries out the account of a merge: copies bytes, or streams tensors through a method chunk by chunk."""
 
 from __future__ import annotations
 
+import contextlib
+import math
+import os
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
 
 import numpy as np
-from pydantic import Field, JsonValue
 
-from suture.checkpoint.companions import copy_companions, write_config
 from suture.checkpoint.floats import from_float32, to_float32
-from suture.checkpoint.layout import require_tokenizer
-from suture.checkpoint.reader import Checkpoint, open_checkpoint, read_chunks
+from suture.checkpoint.journal import Journal
+from suture.checkpoint.reader import Checkpoint, Extent, NonFinite, pread_exactly
 from suture.checkpoint.tensors import DTYPE_BITS
 from suture.checkpoint.writer import OutputTensor, write_checkpoint
-from suture.merge.methods import Floats
-from suture.merge.plan import Input, MergePlan, Output, plan_merge
+from suture.merge.account import Input, MergePlan, Output
+from suture.merge.stream import Chunk, Floats, Inputs, numbers_per_chunk
 from suture.merge.table import METHODS
+from suture.merge.workers import Workers
 from suture.progress import Progress
-from suture.recipe import Merge, Part
-from suture.store import Artifact, Workspace
-
-_CHUNK = 2**16
-"""Numbers of each source in memory at once: 256 KiB of fp32 stay in a core's cache; 2**19 takes 1.6 times as long."""
 
 Sources = Mapping[str, Checkpoint]
 
 
-class MergeSpec(Part):
-    """What is asked of a merge."""
-
-    merge: Merge
-    """How to merge which sources."""
-
-    shard_bytes: int = Field(default=5_000_000_000, ge=1)
-    """Bytes of tensors per file at most, as the hub has them."""
-
-
-def merge(
-    spec: MergeSpec, parents: Sequence[Artifact], work: Workspace, progress: Progress
-) -> Mapping[str, JsonValue]:
-    """Merge checkpoints.
+def execute(
+    plan: MergePlan,
+    sources: Sources,
+    folder: Path,
+    shard_bytes: int,
+    *,
+    journal: Journal,
+    threads: int,
+    progress: Progress,
+) -> Counts:
+    """Write the weights of a merge; what a killed attempt finished of them is kept.
 
     Args:
-        spec: How.
-        parents: The sources' checkpoints, in the order of `spec.merge.sources`.
-        work: Receives the merged checkpoint.
+        plan: The account.
+        sources: The checkpoints, by name.
+        folder: Receives the files.
+        shard_bytes: Bytes of tensors per file at most.
+        journal: Remembers the files that are finished.
+        threads: How many chunks are computed at once; the bytes do not depend on it.
         progress: Is told the bytes written.
 
     Returns:
-        The account: layers, tensors in and out, copied and merged, what was dropped and why, seams, size.
-
-    Raises:
-        InputError: When the sources cannot be merged as asked; nothing was written then.
+        What was counted in the tensors that were computed.
     """
-    names = spec.merge.sources
-    sources = {name: open_checkpoint(parent.path) for name, parent in zip(names, parents, strict=True)}
-    base = sources[spec.merge.base]
-    require_tokenizer(base.layout, base.folder)
-    plan = plan_merge(spec.merge, {name: source.layout for name, source in sources.items()}, spec.shard_bytes)
-    tensors = [_output_tensor(output, sources) for output in plan.outputs]
-    write_checkpoint(work.out, tensors, spec.shard_bytes, progress)
-    write_config(plan.layout.config, work.out)
-    copy_companions(base.folder, base.layout, work.out)
-    return _facts(plan, sources)
+    with Workers(threads) as workers, Files() as files:
+        engine = _Engine(sources, files, workers)
+        across = engine.measure_across(plan.outputs)
+        tensors = [engine.output_tensor(output, across.get(output.method, {})) for output in plan.outputs]
+        write_checkpoint(folder, tensors, shard_bytes, progress, journal)
+        return engine.counts
 
 
-def _output_tensor(output: Output, sources: Sources) -> OutputTensor:
-    if output.method == "passthrough":
-        (only,) = output.inputs
-        source = sources[only.source].extents[only.tensor]
-    else:
-        source = _computed(output, sources)
-    return OutputTensor(output.name, output.info.dtype, output.info.shape, source)
+class Counts:
+    """NaN and infinities among the numbers that were read and written, by the source they are of.
+
+    Bytes that are copied are not looked at.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._found: dict[str, NonFinite] = {}
+
+    def add(self, owner: str, numbers: Floats) -> None:
+        """Count some numbers; `owner` is a source, or empty for the result."""
+        if math.isfinite(float(numbers.sum())):  # one quick pass; a sum that overflows is looked at as well
+            return
+        nan, inf = int(np.isnan(numbers).sum()), int(np.isinf(numbers).sum())
+        with self._lock:
+            before = self._found.get(owner, NonFinite(0, 0))
+            self._found[owner] = NonFinite(before.nan + nan, before.inf + inf)
+
+    def of(self, owner: str) -> NonFinite:
+        """Return what was counted."""
+        return self._found.get(owner, NonFinite(0, 0))
 
 
-def _computed(output: Output, sources: Sources) -> Callable[[], Iterator[bytes]]:
-    """Return what computes a tensor in chunks: fp32 throughout, rounded once at the end."""
-    function = METHODS[output.method].function
+class Files:
+    """Files opened once, for reading from several threads, and closed at the end of a `with` block."""
 
-    def compute() -> Iterator[bytes]:
-        streams = [_read_floats(sources[made_of.source], made_of) for made_of in output.inputs]
-        for chunks in zip(*streams, strict=True):
-            with np.errstate(all="ignore"):  # a source's infinities and NaN go their way, as IEEE 754 has it
-                values = function(chunks, **output.parameters)
-            yield from_float32(values, output.info.dtype)
+    def __init__(self) -> None:
+        self._descriptors: dict[Path, int] = {}
+        self._lock = threading.Lock()
+        self._stack = contextlib.ExitStack()
 
-    return compute
+    def __enter__(self) -> Files:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    def read(self, extent: Extent) -> bytes:
+        """Return an extent's bytes."""
+        with self._lock:
+            descriptor = self._descriptors.get(extent.file)
+            if descriptor is None:
+                descriptor = os.open(extent.file, os.O_RDONLY)
+                self._stack.callback(os.close, descriptor)
+                self._descriptors[extent.file] = descriptor
+        return pread_exactly(descriptor, extent)
 
 
-def _read_floats(source: Checkpoint, made_of: Input) -> Iterator[Floats]:
-    dtype = source.layout.tensors[made_of.tensor].dtype
-    for chunk in read_chunks(source.extents[made_of.tensor], _CHUNK * DTYPE_BITS[dtype] // 8):
-        yield to_float32(chunk, dtype)
+class _Engine:
+    def __init__(self, sources: Sources, files: Files, workers: Workers) -> None:
+        self._sources = sources
+        self._files = files
+        self._workers = workers
+        self.counts = Counts()
 
+    def measure_across(self, outputs: Sequence[Output]) -> dict[str, Mapping[str, Any]]:
+        """Return what methods that look at the whole model first have found: method -> further parameters."""
+        found: dict[str, Mapping[str, Any]] = {}
+        for method in dict.fromkeys(output.method for output in outputs):
+            across = METHODS[method].across
+            mine = [output for output in outputs if output.method == method]
+            if across is not None and mine[0].parameters.get("dialect") == "paper":
+                found[method] = across([self._inputs(output) for output in mine], **mine[0].parameters)
+        return found
 
-def _facts(plan: MergePlan, sources: Sources) -> dict[str, JsonValue]:
-    copied = sum(output.method == "passthrough" for output in plan.outputs)
-    return {
-        "layers": plan.layout.layers,
-        "tensors_in": sum(len(source.layout.tensors) for source in sources.values()),
-        "tensors_out": len(plan.outputs),
-        "copied": copied,
-        "merged": len(plan.outputs) - copied,
-        "dropped": [
-            {"tensor": dropped.tensor, "source": dropped.source, "reason": dropped.reason} for dropped in plan.dropped
-        ],
-        "seams": list(plan.seams),
-        "bytes": plan.layout.size,
-        "parameters": plan.layout.parameters,
-    }
+    def output_tensor(self, output: Output, across: Mapping[str, Any]) -> OutputTensor:
+        """Return a tensor of the result as the writer takes it."""
+        info = output.info
+        if output.is_copy:
+            (only,) = output.inputs
+            extent = self._sources[only.source].extents[only.tensor]
+            return OutputTensor(output.name, info.dtype, info.shape, extent)
+        return OutputTensor(output.name, info.dtype, info.shape, self._computed(output, across))
+
+    def _computed(self, output: Output, across: Mapping[str, Any]) -> Callable[[], Iterator[bytes]]:
+        """Return what computes a tensor in chunks: fp32 throughout, rounded once at the end."""
+
+        def compute() -> Iterator[bytes]:
+            combine = METHODS[output.method].function(self._inputs(output), **output.parameters, **across)
+            inputs = self._inputs(output, count=True)
+
+            def chunk(number: int) -> bytes:
+                with np.errstate(all="ignore"):  # a source's infinities and NaN go their way, as IEEE 754 has it
+                    numbers = combine(inputs.read(number))
+                    self.counts.add("", numbers)
+                    return from_float32(numbers, output.info.dtype)
+
+            return self._workers.map(chunk, range(inputs.chunks))
+
+        return compute
+
+    def _inputs(self, output: Output, *, count: bool = False) -> Inputs:
+        """Return the streams of a tensor's inputs; with `count`, what is no number is counted as it is read."""
+        shape, size = output.info.shape, output.info.parameters
+        length = numbers_per_chunk(shape, by_rows=METHODS[output.method].by_rows)
+        names = tuple(made_of.source for made_of in output.inputs)
+        columns = shape[-1] if shape else 1
+
+        def read(number: int) -> Chunk:
+            start, end = number * length, min((number + 1) * length, size)
+            models = tuple(self._floats(made_of, start, end, columns) for made_of in output.inputs)
+            base = None if output.base is None else self._floats(output.base, start, end, columns)
+            if count:
+                self._count(output, models, base)
+            return Chunk(models, base, number, output.name, names)
+
+        return Inputs(shape, len(names), -(-size // length), read, self._workers.map)
+
+    def _floats(self, made_of: Input, start: int, end: int, columns: int) -> Floats:
+        """Return the numbers from `start` to before `end` of an input whose rows have `columns` numbers."""
+        if made_of.rows is None:
+            return self._read(made_of.source, made_of.tensor, start, end)
+        first = start // columns
+        parts = [
+            np.zeros(run.length * columns, np.float32)
+            if run.source is None
+            else self._read(run.source, run.tensor, run.first * columns, (run.first + run.length) * columns)
+            for run in made_of.rows.runs(first, -(-end // columns))
+        ]
+        return np.concatenate(parts)[start - first * columns : end - first * columns]
+
+    def _read(self, source: str, tensor: str, start: int, end: int) -> Floats:
+        checkpoint = self._sources[source]
+        dtype = checkpoint.layout.tensors[tensor].dtype
+        extent = checkpoint.extents[tensor]
+        width = DTYPE_BITS[dtype] // 8
+        return to_float32(
+            self._files.read(Extent(extent.file, extent.offset + start * width, (end - start) * width)), dtype
+        )
+
+    def _count(self, output: Output, models: Sequence[Floats], base: Floats | None) -> None:
+        for made_of, numbers in zip(output.inputs, models, strict=True):
+            self.counts.add(made_of.source, numbers)
+        if output.base is not None and base is not None:
+            self.counts.add(output.base.source, base)

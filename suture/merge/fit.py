@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from pydantic import JsonValue
 
 from suture.checkpoint.config import PLACE_FIELDS
 from suture.checkpoint.floats import FLOATS
-from suture.checkpoint.layers import text_section
+from suture.checkpoint.kinds import layer_facts
+from suture.checkpoint.layers import PREDICTION_KEYS, text_section
 from suture.checkpoint.layout import Layout
 from suture.checkpoint.tensors import layer_order
 from suture.errors import SourceError
+from suture.merge.outside import is_prediction_block
 
 Layouts = Mapping[str, Layout]
 LayerTensors = Mapping[str, str]
@@ -21,13 +23,14 @@ _MAY_DIFFER = frozenset(
     {
         "vocab_size",
         "max_position_embeddings",
-        "mtp_num_hidden_layers",
+        *PREDICTION_KEYS,
         "tie_word_embeddings",
         "use_cache",
         "pretraining_tp",
         "initializer_range",
         "gradient_checkpointing",
         "return_dict",
+        "scale_depth",
     }
 )
 """What does not concern a layer, or shows in the tensors."""
@@ -96,8 +99,67 @@ def check_layers(
             raise _misfit(base_name, name, where, nearest.get(rest), shapes.get(rest))
 
 
-def check_tensors(layouts: Layouts, base: str, other: str) -> None:
+def check_positions(
+    layouts: Layouts, layers: Mapping[str, Mapping[int, LayerTensors]], origins: Sequence[tuple[str, int]]
+) -> None:
+    """Refuse to move a layer that is made for its place.
+
+    The first or the last layer may have tensors that no layer between has, without a word of it in the config (the
+    first of RWKV and ModernBERT, the last of GPT-NeoX-Japanese): the model's class goes by the layer's number then.
+
+    Args:
+        layouts: The sources.
+        layers: The tensors of each source's layers.
+        origins: For each layer of the stack, its source and its number there.
+
+    Raises:
+        SourceError: Naming the layer.
+    """
+    for source in dict.fromkeys(name for name, _ in origins):
+        for special, end in _special_layers(layouts[source], layers[source], source):
+            place = 0 if end == "first" else len(origins) - 1
+            elsewhere = [new for new, origin in enumerate(origins) if origin == (source, special) and new != place]
+            is_taken = origins[place][0] == source and origins[place][1] != special
+            if elsewhere or is_taken:
+                raise SourceError(
+                    f"Layer {special} of {source} is made for its place: it has other tensors than those between.",
+                    where="layers of the stack",
+                    expected=f"layer {special} of {source} as the {end} layer of the stack, and nowhere else",
+                    found=f"it is layer {elsewhere[0]}" if elsewhere else f"another layer of {source} there",
+                    way_out="Choose slices so that the stack begins and ends as a source does.",
+                )
+
+
+def _special_layers(layout: Layout, layers: Mapping[int, LayerTensors], source: str) -> Iterator[tuple[int, str]]:
+    """Yield the first and the last layer where those of which the config says the same have other tensors."""
+    last = len(layers) - 1
+    for alike in layer_facts(text_section(layout.config)):
+        shapes = [_shapes(layout, layers[layer]) for layer in alike]
+        between = [shape for layer, shape in zip(alike, shapes, strict=True) if 0 < layer < last]
+        if any(shape != between[0] for shape in between):
+            raise SourceError(
+                f"The layers of {source} cannot be stacked: the config does not say which have other tensors.",
+                where="the tensors' shapes",
+                expected=f"one kind of layer at {alike}, of which the config says the same",
+                found="several kinds",
+            )
+        usual = [*between, shapes[-1]]
+        if alike[0] == 0 and shapes[0] != usual[0]:
+            yield 0, "first"
+        if alike[-1] == last and shapes[-1] != (between or shapes)[0]:
+            yield last, "last"
+
+
+def check_tensors(layouts: Layouts, base: str, other: str, by_token: Collection[str] = ()) -> None:
     """Refuse a source whose tensors are not those of the base by name and shape, or cannot be averaged.
+
+    Multi-token prediction may be lacking: transformers drops it when it saves a fine-tune.
+
+    Args:
+        layouts: The sources.
+        base: Name of the source to compare with.
+        other: Name of the source to judge.
+        by_token: Names of tensors whose rows are aligned by token, so that their number may differ.
 
     Raises:
         SourceError: Naming the first tensor that differs.
@@ -105,6 +167,8 @@ def check_tensors(layouts: Layouts, base: str, other: str) -> None:
     mine, others = layouts[base].tensors, layouts[other].tensors
     for name in sorted(mine.keys() | others.keys(), key=layer_order):
         pair = [tensors[name].shape if name in tensors else None for tensors in (mine, others)]
+        if name in by_token or (None in pair and is_prediction_block(name)):
+            continue
         if pair[0] != pair[1]:
             raise _misfit(base, other, name, *pair)
         if others[name].dtype not in FLOATS:

@@ -2,33 +2,62 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import JsonValue, ValidationError
 
 from suture.errors import RecipeError
+from suture.recipe.mergekit import is_mergekit, to_yaml, translate
 from suture.recipe.model import Recipe
+from suture.recipe.strict_yaml import MAX_BYTES, parse_documents
 
 _FOUND_CHARACTERS = 200
 """How much of a wrong value an error shows."""
+_SHOWN_MISTAKES = 16
+"""A screenful with the rest of the message."""
 
 
 def load_recipe(path: Path) -> Recipe:
-    """Read a recipe from a YAML file; relative paths in it are taken from the file's folder.
+    """Read a recipe, or a mergekit file; relative paths in it are taken from the file's folder.
 
     Raises:
-        RecipeError: When the file cannot be read, or is not a recipe; names every wrong field at once.
+        RecipeError: When the file cannot be read, or is neither; names every wrong field of a recipe at once.
     """
+    documents = _read(path)
+    if is_mergekit(documents):
+        translation = translate(documents, name=path.stem, folder=path.parent, where=path)
+        description = " ".join([f"From {path.name}, a mergekit file.", *translation.notes])
+        content = {**translation.recipe, "description": description}
+        return parse_recipe(content, where=f"{path}, translated from mergekit", folder=path.parent)
+    if len(documents) > 1:
+        raise RecipeError("The file holds more than one document.", where=path, expected="one recipe")
+    return parse_recipe(documents[0] if documents else None, where=path, folder=path.parent)
+
+
+def from_mergekit(path: Path) -> str:
+    """Return the recipe that a mergekit file stands for, as YAML; what has no effect is told in comments above it.
+
+    Raises:
+        RecipeError: When the file cannot be read, is not for mergekit, or asks for what a recipe cannot say.
+    """
+    documents = _read(path)
+    if not is_mergekit(documents):
+        raise RecipeError("This is not a mergekit file.", where=path, expected="a field merge_method")
+    translation = translate(documents, name=path.stem, folder=path.parent, where=path)
+    parse_recipe(translation.recipe, where=f"{path}, translated from mergekit", folder=path.parent)
+    return to_yaml(translation.recipe, translation.notes)
+
+
+def _read(path: Path) -> list[object]:
+    """Return the documents of a YAML file."""
     try:
-        content = yaml.load(path.read_text(encoding="utf-8"), _Loader)  # noqa: S506 -- a SafeLoader
-    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:  # ValueError: no UTF-8, no such date
+        with path.open("rb") as file:
+            return parse_documents(file.read(MAX_BYTES + 1))
+    except (OSError, ValueError) as error:
         raise RecipeError(
             "The recipe cannot be read.", where=path, expected="a YAML file", found=str(error)
         ) from error
-    return parse_recipe(content, where=path, folder=path.parent)
 
 
 def parse_recipe(content: Any, *, where: str | Path, folder: Path) -> Recipe:  # noqa: ANN401 -- any YAML
@@ -51,13 +80,17 @@ def parse_recipe(content: Any, *, where: str | Path, folder: Path) -> Recipe:  #
         )
     try:
         return with_absolute_paths(Recipe.model_validate(content), folder)
+    except RecipeError as error:
+        error.where = f"{where}: {error.where}"
+        raise
     except ValidationError as error:
         mistakes = _mistakes(error)
+        further = len(mistakes) - _SHOWN_MISTAKES
+        shown = [*mistakes[:_SHOWN_MISTAKES], *([f"and {further} more"] if further > 0 else [])]
         raise RecipeError(
             f"The recipe has {len(mistakes)} mistake(s).",
             where=where,
-            found="\n" + "\n".join(f"    {mistake}" for mistake in mistakes),
-            way_out="`suture schema` prints every field with its meaning.",
+            found="\n" + "\n".join(f"    {mistake}" for mistake in shown),
         ) from error
 
 
@@ -84,7 +117,9 @@ def _absolute(key: str, value: JsonValue, folder: Path) -> str | None:
     if not isinstance(value, str):
         return None
     holds_path = (
-        (key == "model" and is_path(value)) or (key == "text" and not value.startswith("builtin:")) or key == "gguf"
+        (key in ("model", "adapter") and is_path(value))
+        or (key == "text" and not value.startswith("builtin:"))
+        or key == "gguf"
     )
     if not holds_path:
         return None
@@ -104,22 +139,12 @@ def _mistakes(error: ValidationError) -> list[str]:
 def _describe(row: Any) -> str:  # noqa: ANN401 -- pydantic's ErrorDetails
     field = ".".join(str(part) for part in row["loc"]) or "recipe"
     found = "" if isinstance(row["input"], dict | list) else f" (found {_shorten(row['input'])})"
-    return f"{field}: {row['msg']}{found}"
+    return f"{_cut(field)}: {_cut(row['msg'])}{found}"
 
 
 def _shorten(value: object) -> str:
-    text = repr(value)
+    return _cut(repr(value))
+
+
+def _cut(text: str) -> str:
     return text if len(text) <= _FOUND_CHARACTERS else f"{text[:_FOUND_CHARACTERS]} ..."
-
-
-class _Loader(yaml.SafeLoader):
-    """Refuses a field that is given twice, where YAML's own loaders silently take the last."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:  # noqa: FBT001, FBT002
-        own = [key.value for key, _ in node.value if key.tag != "tag:yaml.org,2002:merge"]
-        doubled = sorted({str(key) for key in own if own.count(key) > 1})
-        if doubled:
-            raise yaml.constructor.ConstructorError(
-                None, None, f"{', '.join(doubled)}: given more than once in one mapping", node.start_mark
-            )
-        return super().construct_mapping(node, deep)

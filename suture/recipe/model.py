@@ -6,38 +6,15 @@ into the manifest of what it made. The descriptions below are the form's help te
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
-Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
-
+from suture.recipe.merge import Merge
+from suture.recipe.part import Name, Part
 
 ARMS = ("merged", "healed", "control")
 """What the scoreboard calls the models that a run itself makes."""
-
-
-def _number_fields(schema: dict[str, Any]) -> None:
-    """Give each field its position: Prefect's form shows them in that order, and its database keeps no other."""
-    for position, field in enumerate(schema.get("properties", {}).values()):
-        field["position"] = position
-
-
-def _any_of(schema: dict[str, Any]) -> None:
-    """Say `anyOf` of a union whose parts exclude each other anyway: Prefect's form has tabs for that alone."""
-    schema["anyOf"] = schema.pop("oneOf")
-
-
-class Part(BaseModel):
-    """What every part of a recipe has in common: it cannot be changed, and it knows all of its fields."""
-
-    model_config = ConfigDict(
-        frozen=True,
-        extra="forbid",
-        allow_inf_nan=False,
-        use_attribute_docstrings=True,
-        json_schema_extra=_number_fields,
-    )
 
 
 class Text(Part):
@@ -128,65 +105,26 @@ class Source(Part):
     revision: str = "main"
     """Branch, tag or commit of a hub repository; pinned to a commit before anything is fetched."""
 
+    adapter: str | None = None
+    """A LoRA adapter in PEFT's format, fused into the model first: a hub repository (`owner/name` or
+    `owner/name@revision`), or a folder."""
+
     finetune: Training | None = None
     """Fine-tune the model first, for instance to make two children of one model."""
 
 
-class Slice(Part):
-    """Consecutive layers of one source."""
+class Stage(Part):
+    """A merge whose result later merges may use like a source."""
 
-    source: Name
-    """Which source."""
+    name: Name
+    """What later merges, the scoreboard and the plots call it."""
 
-    layers: tuple[Annotated[int, Field(ge=0)], Annotated[int, Field(ge=1)]]
-    """First layer and the one after the last, counted from 0: [0, 24] is layers 0 to 23."""
+    merge: Merge
+    """How it is made, of sources and of stages before it."""
 
-    @model_validator(mode="after")
-    def _ordered(self) -> Self:
-        start, end = self.layers
-        if start >= end:
-            msg = f"layers: expected the first layer before the end, found [{start}, {end}]"
-            raise ValueError(msg)
-        return self
+    benchmark: bool = True
+    """Measure it too, as a row of the scoreboard."""
 
-
-class Passthrough(Part):
-    """Stack slices of layers, copied as they are."""
-
-    method: Literal["passthrough"]
-    """Copies bytes."""
-
-    slices: Annotated[tuple[Slice, ...], Field(min_length=1)]
-    """The new model's layers, from first to last: any order, overlaps and repeats."""
-
-    base: Name
-    """Source of all that is not in a layer: embeddings, final norm, head, tokenizer, chat template."""
-
-    @property
-    def sources(self) -> tuple[str, ...]:
-        """Names of the sources in use, the base first."""
-        return tuple(dict.fromkeys((self.base, *(part.source for part in self.slices))))
-
-
-class Linear(Part):
-    """The weighted mean of models of one shape."""
-
-    method: Literal["linear"]
-    """Adds weight * tensor and divides by the sum of the weights."""
-
-    weights: dict[Name, float] = Field(min_length=2)
-    """Weight of each source."""
-
-    base: Name
-    """Source of the config, the tokenizer and the chat template."""
-
-    @property
-    def sources(self) -> tuple[str, ...]:
-        """Names of the sources in use, the base first."""
-        return tuple(dict.fromkeys((self.base, *self.weights)))
-
-
-Merge = Annotated[Passthrough | Linear, Field(discriminator="method", json_schema_extra=_any_of)]
 
 QuantType = Literal[
     "F16",
@@ -286,6 +224,9 @@ class Recipe(Part):
     sources: Annotated[tuple[Source, ...], Field(min_length=1)]
     """The models to merge."""
 
+    stages: tuple[Stage, ...] = ()
+    """Merges to be made first: intermediate steps of the final one, or rivals that are measured beside it."""
+
     merge: Merge
     """How to merge them."""
 
@@ -300,15 +241,25 @@ class Recipe(Part):
 
     @model_validator(mode="after")
     def _names_agree(self) -> Self:
-        names = [source.name for source in self.sources]
-        rows = [*names, *(reference.name for reference in self.benchmark.references), *ARMS]
+        references = (reference.name for reference in self.benchmark.references)
+        names = [part.name for part in (*self.sources, *self.stages)]
+        rows = [*names, *references, *ARMS]
         doubled = sorted({name for name in rows if rows.count(name) > 1})
         if doubled:
-            msg = f"sources and references: expected names of their own (and not {', '.join(ARMS)}), "
+            msg = f"sources, stages and references: expected names of their own (and not {', '.join(ARMS)}), "
             msg += f"found {', '.join(doubled)} more than once"
             raise ValueError(msg)
-        unknown = [name for name in self.merge.sources if name not in names]
-        if unknown:
-            msg = f"merge: expected names of sources ({', '.join(names)}), found {', '.join(unknown)}"
-            raise ValueError(msg)
+        known = [source.name for source in self.sources]
+        for where, merge in self.merges:
+            unknown = [name for name in merge.sources if name not in known]
+            if unknown:
+                msg = f"{where}: expected names of sources or earlier stages ({', '.join(known)}), "
+                msg += f"found {', '.join(unknown)}"
+                raise ValueError(msg)
+            known.append(where.rpartition(" ")[2])
         return self
+
+    @property
+    def merges(self) -> tuple[tuple[str, Merge], ...]:
+        """Every merge in order, with what errors call it."""
+        return (*((f"stage {stage.name}", stage.merge) for stage in self.stages), ("merge", self.merge))

@@ -14,7 +14,7 @@ from syrupy.extensions.json import JSONSnapshotExtension
 
 from suture import recipe as recipe_module
 from suture.errors import RecipeError
-from suture.recipe import Heal, Part, Recipe, is_path, load_recipe, parse_recipe
+from suture.recipe import Heal, Part, Passthrough, Recipe, is_path, load_recipe, parse_recipe
 from suture.store import canonical_json
 
 RECIPES = Path(__file__).parents[2] / "recipes"
@@ -93,7 +93,7 @@ def test_what_is_a_path(model: str, expected: bool) -> None:
 def test_sources_in_use_come_base_first_and_once() -> None:
     content = changed("merge.slices", [{"source": name, "layers": [0, 1]} for name in "bab"])
     assert parse(content).merge.sources == ("a", "b")
-    linear = {"method": "linear", "base": "b", "weights": {"a": 1, "b": 1}}
+    linear = {"method": "linear", "base": "b", "models": [{"source": "a"}, {"source": "b"}]}
     assert parse(changed("merge", linear)).merge.sources == ("b", "a")
 
 
@@ -102,6 +102,33 @@ def test_training_defaults_are_those_of_the_published_heal() -> None:
     assert (heal.method, heal.rank, heal.alpha, heal.learning_rate, heal.steps) == ("qlora", 64, 32.0, 2e-5, 1000)
     assert (heal.batch_size, heal.gradient_accumulation, heal.sequence_length) == (2, 4, 4096)
     assert heal.control
+
+
+def blend(method: str, **settings: Any) -> dict[str, Any]:
+    own = {name: settings.pop(name) for name in ("weight", "density") if name in settings}
+    return {"method": method, "base": "a", "models": [{"source": "a", **own}, {"source": "b"}], **settings}
+
+
+def test_interleaving_is_written_out() -> None:
+    content = changed("merge.slices", [{"interleave": ["a", "b"], "layers": [1, 4], "block": 2}])
+    merge = parse(content).merge
+    assert isinstance(merge, Passthrough)
+    assert [(part.source, part.layers) for part in merge.plain_slices] == [
+        ("a", (1, 3)), ("b", (1, 3)), ("a", (3, 4)), ("b", (3, 4)),
+    ]  # fmt: skip
+
+
+def test_a_stage_may_be_used_by_what_comes_after_it() -> None:
+    content = changed("stages", [{"name": "early", "merge": blend("slerp", t=0.3)}])
+    content["merge"] = blend("linear") | {"models": [{"source": "early"}, {"source": "b"}]}
+    assert parse(content).merge.sources == ("a", "early", "b")
+
+
+def test_what_is_written_down_of_a_blend_reads_back() -> None:
+    settings = {"lambda": [{"filter": "mlp", "value": [0, 1]}, {"filter": "*", "value": 1}], "density": 0.5}
+    recipe = parse(changed("merge", blend("ties", **settings)))
+    assert Recipe.model_validate(recipe.model_dump(mode="json")) == recipe
+    assert recipe.model_dump(mode="json")["merge"]["lambda"][0] == {"filter": "mlp", "value": [0.0, 1.0]}
 
 
 # -- what is refused ----------------------------------------------------------------------------------------------
@@ -116,8 +143,8 @@ def test_training_defaults_are_those_of_the_published_heal() -> None:
         ("sources", [], "sources: Tuple should have at least 1 item"),
         ("sources.0.model", "", "sources.0.model: String should have at least 1 character"),
         ("sources.1.name", "a", "found a more than once"),
-        ("merge.base", "c", "merge: expected names of sources (a, b), found c"),
-        ("merge.slices.1.source", "c", "merge: expected names of sources (a, b), found c"),
+        ("merge.base", "c", "merge: expected names of sources or earlier stages (a, b), found c"),
+        ("merge.slices.1.source", "c", "merge: expected names of sources or earlier stages (a, b), found c"),
         ("merge.slices.0.layers", [3, 3], "expected the first layer before the end, found [3, 3]"),
         ("merge.slices.0.layers", [-1, 3], "greater than or equal to 0"),
         ("merge.slices.0.layers", [0, 1, 2], "at most 2 items"),
@@ -127,7 +154,14 @@ def test_training_defaults_are_those_of_the_published_heal() -> None:
         ("heal", {"data": [{"text": "builtin:code"}], "learning_rate": 0}, "heal.learning_rate"),
         ("heal", {"data": [{"text": "builtin:code", "weight": float("inf")}]}, "finite"),
         ("heal", {"data": [{"text": "builtin:code"}], "alpha": float("nan")}, "heal.alpha"),
-        ("merge", {"method": "linear", "base": "a", "weights": {"a": float("nan"), "b": 1}}, "finite"),
+        ("merge", blend("linear", weight=float("nan")), "finite"),
+        ("merge", blend("linear", weight=[1, "x"]), "merge.linear.models.0.weight.gradient.1"),
+        ("merge", blend("linear", density=0.5), "linear takes normalize, weight; found also density"),
+        ("merge", blend("slerp", t=[0, 1]) | {"models": [{"source": "b"}]}, "slerp: expected two models"),
+        ("merge", blend("ties") | {"models": [{"source": "a"}]}, "expected a model beside the base (a), found none"),
+        ("merge", blend("linear") | {"slices": []} | {"models": []}, "expected models, or slices"),
+        ("stages", [{"name": "early", "merge": blend("linear") | {"base": "late"}}], "stage early: expected names"),
+        ("stages", [{"name": "a", "merge": blend("linear")}], "found a more than once"),
         ("benchmark.perplexity.chunks", 1, "benchmark.perplexity.chunks"),
     ],
 )
@@ -148,7 +182,7 @@ def test_every_mistake_is_named_at_once() -> None:
         parse(content)
     message = str(caught.value)
     assert "4 mistake(s)" in message
-    for field in ("heel", "name", "merge.passthrough.slices.0", "gguf.quantize.0"):
+    for field in ("heel", "name", "merge.passthrough.slices.0.slice", "gguf.quantize.0"):
         assert f"    {field}: " in message
 
 
@@ -211,7 +245,7 @@ JSON = st.recursive(
 FIELDS = [
     "name", "description", "sources", "sources.0", "sources.0.name", "sources.0.model", "sources.0.revision",
     "sources.0.finetune", "merge", "merge.method", "merge.base", "merge.slices", "merge.slices.0.layers",
-    "merge.slices.0.layers.1", "merge.weights", "heal", "heal.data", "heal.data.0", "heal.alpha", "heal.seed",
+    "merge.slices.0.layers.1", "merge.slices.0.scale", "heal", "heal.data", "heal.data.0", "heal.alpha", "heal.seed",
     "heal.targets", "gguf", "gguf.quantize", "benchmark", "benchmark.perplexity.texts", "benchmark.references",
 ]  # fmt: skip
 

@@ -71,7 +71,11 @@ def test_only_files_below_the_target_are_written(tmp_path: Path) -> None:
     with tarfile.open(archive, "w:gz") as tar:
         link = tarfile.TarInfo("x/vendor/llama.cpp/link")
         link.type, link.linkname = tarfile.SYMTYPE, "/etc"
-        for member in (link, tarfile.TarInfo("x/vendor/llama.cpp/../../../out"), tarfile.TarInfo("x/vendor/llama.cpp/in")):
+        for member in (
+            link,
+            tarfile.TarInfo("x/vendor/llama.cpp/../../../out"),
+            tarfile.TarInfo("x/vendor/llama.cpp/in"),
+        ):
             tar.addfile(member)
     sources.unpack_tree(archive, tmp_path / "tree")
     assert names(tmp_path) == {"s.tar.gz", "tree/in"}

@@ -11,11 +11,12 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from suture.merge.engine import MergeSpec, merge
+from suture.merge.step import MergeSpec, merge
 from suture.progress import Silent
 from suture.store import Artifact, Manifest, Workspace
 
 HIDDEN = 4
+TOKENIZER: dict[str, Any] = {"model": {"type": "BPE", "vocab": {"a": 0}, "merges": []}, "added_tokens": []}
 Tensors = dict[str, torch.Tensor]
 
 
@@ -61,7 +62,7 @@ def write_model(tmp_path: Path) -> Callable[..., Path]:
         save_file(dict(tensors), folder / "model.safetensors")
         (folder / "config.json").write_text(json.dumps(config))
         for file in ("tokenizer.json", "tokenizer_config.json", "generation_config.json"):
-            (folder / file).write_text(json.dumps({"of": name}))
+            (folder / file).write_text(json.dumps({"of": name, **TOKENIZER}))
         (folder / "chat_template.jinja").write_text(f"template of {name}")
         (folder / "README.md").write_text(f"about {name}")
         return folder
@@ -94,8 +95,9 @@ def run_merge(tmp_path: Path) -> Callable[..., tuple[Path, dict[str, Any]]]:
 
     def run(recipe: Mapping[str, Any], *folders: Path, shard_bytes: int = 200) -> tuple[Path, dict[str, Any]]:
         number = sum(1 for _ in tmp_path.glob("merged*"))
-        work = Workspace("0" * 64, tmp_path / f"merged{number}", tmp_path / "scratch")
+        work = Workspace("0" * 64, tmp_path / f"merged{number}", tmp_path / f"scratch{number}")
         work.out.mkdir()
+        work.scratch.mkdir()
         spec = MergeSpec.model_validate({"merge": recipe, "shard_bytes": shard_bytes})
         return work.out, dict(merge(spec, [as_artifact(folder) for folder in folders], work, Silent()))
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from suture.checkpoint.layout import read_layout
 from suture.errors import CheckpointError, SourceError, SutureError
-from suture.merge import engine
+from suture.merge import stream
 
 Tensors = dict[str, torch.Tensor]
 RunMerge = Callable[..., tuple[Path, dict[str, Any]]]
@@ -137,7 +137,8 @@ def test_what_lies_beside_the_weights_comes_from_the_base(run_merge: RunMerge, f
 
 
 def linear(weights: dict[str, float], base: str = "a") -> dict[str, Any]:
-    return {"method": "linear", "base": base, "weights": weights}
+    models = [{"source": source, "weight": weight} for source, weight in weights.items()]
+    return {"method": "linear", "base": base, "models": models}
 
 
 @pytest.fixture
@@ -164,7 +165,7 @@ def test_a_mean_is_what_torch_gives_in_double_precision(
     weights: dict[str, float],
     chunk: int,
 ) -> None:
-    monkeypatch.setattr(engine, "_CHUNK", chunk)
+    monkeypatch.setattr(stream, "CHUNK", chunk)
     names = dict.fromkeys(["a", *weights])
     out, facts = run_merge(linear(weights), *(siblings[name] for name in names))
     models = {name: load_all(siblings[name]) for name in names}

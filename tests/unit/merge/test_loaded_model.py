@@ -126,7 +126,7 @@ def test_qwen3_5_stacks_load_exactly_with_their_layer_types(run_merge: RunMerge,
 
 @pytest.mark.parametrize("two_models", [llama], indirect=True)
 def test_a_mean_of_llamas_loads_and_is_the_mean(run_merge: RunMerge, two_models: dict[str, Path]) -> None:
-    recipe = {"method": "linear", "base": "a", "weights": {"a": 1.0, "b": 1.0}}
+    recipe = {"method": "linear", "base": "a", "models": [{"source": "a"}, {"source": "b"}]}
     out, _ = run_merge(recipe, two_models["a"], two_models["b"], shard_bytes=5000)
     a, b, mean = (load(folder).state_dict() for folder in (two_models["a"], two_models["b"], out))
     assert mean.keys() == a.keys()

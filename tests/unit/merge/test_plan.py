@@ -9,7 +9,8 @@ from pydantic import TypeAdapter
 
 from suture.checkpoint.layout import Layout, TensorInfo
 from suture.errors import RecipeError, SourceError
-from suture.merge.plan import Input, MergePlan, plan_merge
+from suture.merge.account import Input, MergePlan
+from suture.merge.plan import plan_merge
 from suture.recipe import Merge
 
 Config = Callable[..., dict[str, Any]]
@@ -34,7 +35,8 @@ def stack(*slices: tuple[str, int, int], base: str = "a") -> Merge:
 
 
 def linear(weights: dict[str, float], base: str = "a") -> Merge:
-    return MERGE.validate_python({"method": "linear", "base": base, "weights": weights})
+    models = [{"source": source, "weight": weight} for source, weight in weights.items()]
+    return MERGE.validate_python({"method": "linear", "base": base, "models": models})
 
 
 def accounted(plan: MergePlan, sources: dict[str, Layout]) -> None:
@@ -189,16 +191,15 @@ def test_a_mean_accounts_for_every_tensor(config: Config) -> None:
     assert {output.name for output in plan.outputs} == set(sources["a"].tensors)
     for output in plan.outputs:
         assert [made_of.source for made_of in output.inputs] == ["c", "b"]
-        assert output.parameters == {"weights": (1, 3)}
+        assert output.parameters == {"weight": (1, 3), "normalize": True}
     assert (plan.seams, plan.layout.config) == ((), sources["a"].config)
 
 
-def test_the_order_of_a_sum_is_that_of_the_parents(config: Config) -> None:
+def test_the_order_of_a_sum_is_that_of_the_models(config: Config) -> None:
     sources = {name: layout(1, config(1)) for name in "abc"}
-    merge = linear({"b": 2, "c": 3, "a": 1})
-    output = plan_merge(merge, sources, 10**9).outputs[0]
-    assert [made_of.source for made_of in output.inputs] == list(merge.sources) == ["a", "b", "c"]
-    assert output.parameters == {"weights": (1, 2, 3)}
+    output = plan_merge(linear({"b": 2, "c": 3, "a": 1}), sources, 10**9).outputs[0]
+    assert [made_of.source for made_of in output.inputs] == ["b", "c", "a"]
+    assert output.parameters == {"weight": (2, 3, 1), "normalize": True}
 
 
 @pytest.mark.parametrize("weights", [{"a": 1.0, "b": -1.0}, {"a": 0.0, "b": 0.0}, {"a": 0.1, "b": 0.2, "c": -0.3}])
