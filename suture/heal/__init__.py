@@ -8,6 +8,10 @@
     recorder.py      losses, and the seal on each checkpoint
     checkpoints.py   which checkpoint of a killed training can be trusted
     fuse.py          step: the adapter into the weights
+    adapter.py           what an adapter does to each tensor of a checkpoint
+    adapter_names.py     which layers of the checkpoint its names mean
+    adapter_config.py    what its config says, and which kinds are refused
+    update.py            the arithmetic
 
-dataset.py, train.py and fuse.py need neither torch nor transformers: planning imports them.
+dataset.py, train.py, fuse.py and what fuse.py uses need neither torch nor transformers: planning imports them.
 """

@@ -14,8 +14,9 @@ import transformers
 from peft import LoraConfig, PeftModel, get_peft_model, get_peft_model_state_dict
 from transformers import BitsAndBytesConfig, PreTrainedModel
 
+from suture.checkpoint.adapter import ADAPTER, ADAPTER_CONFIG
 from suture.errors import RecipeError, SourceError
-from suture.heal.train import ADAPTER, ADAPTER_CONFIG, TrainSpec
+from suture.heal.train import TrainSpec
 
 
 def load_model(folder: Path, method: str) -> PreTrainedModel:

@@ -27,8 +27,6 @@ from suture.recipe import Part
 from suture.settings import settings
 from suture.store import Artifact, Workspace
 
-ADAPTER = "adapter_model.safetensors"
-ADAPTER_CONFIG = "adapter_config.json"
 LOSSES = "losses.jsonl"
 LOG = "train.log"
 

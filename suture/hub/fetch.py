@@ -1,4 +1,4 @@
-"""The step `fetch`: a pinned source becomes a checkpoint in the store.
+"""The step `fetch`: a pinned source becomes a checkpoint, or an adapter, in the store.
 
 Everything is gathered and checked in the scratch folder, and moved to the artifact at the very end: what a killed
 attempt leaves there is verified and used by the next one.
@@ -13,13 +13,15 @@ from typing import Literal, assert_never
 
 from pydantic import Field, JsonValue
 
+from suture.checkpoint.adapter import open_adapter
 from suture.checkpoint.layout import require_tokenizer
-from suture.checkpoint.reader import count_nonfinite, open_checkpoint
+from suture.checkpoint.reader import Checkpoint, count_nonfinite, open_checkpoint
+from suture.errors import SourceError
 from suture.hub.builtin import find_builtin, write_builtin
 from suture.hub.download import download, is_complete
 from suture.hub.folder import copy_folder
 from suture.hub.licences import licence_of_folder
-from suture.hub.repository import headers, look_up, skeleton, speaking_of, url_of
+from suture.hub.repository import Content, headers, look_up, skeleton, speaking_of, url_of
 from suture.progress import Progress
 from suture.recipe import Part
 from suture.store import Artifact, Workspace, canonical_json, durable
@@ -56,7 +58,14 @@ class BuiltinFetch(Part):
     package_sha256: str
 
 
-FetchSpec = HubFetch | LocalFetch | BuiltinFetch
+class AdapterFetch(Part):
+    """A LoRA adapter."""
+
+    kind: Literal["adapter"] = "adapter"
+    files: HubFetch | LocalFetch
+
+
+FetchSpec = HubFetch | LocalFetch | BuiltinFetch | AdapterFetch
 
 
 def fetch(
@@ -70,20 +79,32 @@ def fetch(
     Args:
         spec: What to fetch.
         parents: None.
-        work: Receives the checkpoint.
+        work: Receives the checkpoint or adapter.
         progress: Is told the bytes of all files.
 
     Returns:
         `model`, `commit`, `licence`, `tensors`, `parameters`, `bytes`, `nan`, `inf`; `note` where a reader of results
         must know something.
+
+    Raises:
+        SourceError: When a file is not what was pinned, or an adapter holds a number that is none: it would spread
+            over whole tensors.
+        CheckpointError: When a file is malformed.
+        TransientError: When the hub cannot be reached.
     """
     folder = work.scratch / "checkpoint"
     folder.mkdir(exist_ok=True)
     origin = _gather(spec, folder, work.scratch, progress)
     progress.say("checking the weights")
-    checkpoint = open_checkpoint(folder)
-    require_tokenizer(checkpoint.layout, folder)
+    checkpoint = open_adapter(folder) if isinstance(spec, AdapterFetch) else _open_model(folder)
     nonfinite = count_nonfinite(checkpoint, progress)
+    if isinstance(spec, AdapterFetch) and (nonfinite.nan or nonfinite.inf):
+        raise SourceError(
+            "The adapter is broken: some of its numbers are none.",
+            where=str(origin["model"]),
+            found=f"{nonfinite.nan} NaN, {nonfinite.inf} infinite",
+            way_out="Use an earlier checkpoint of the adapter's training.",
+        )
     facts: dict[str, JsonValue] = {
         **origin,
         "licence": licence_of_folder(folder),
@@ -98,10 +119,20 @@ def fetch(
     return facts
 
 
-def _gather(spec: FetchSpec, folder: Path, scratch: Path, progress: Progress) -> dict[str, JsonValue]:
+def _open_model(folder: Path) -> Checkpoint:
+    checkpoint = open_checkpoint(folder)
+    require_tokenizer(checkpoint.layout, folder)
+    return checkpoint
+
+
+def _gather(
+    spec: FetchSpec, folder: Path, scratch: Path, progress: Progress, content: Content = "checkpoint"
+) -> dict[str, JsonValue]:
     match spec:
+        case AdapterFetch():
+            return _gather(spec.files, folder, scratch, progress, "adapter")
         case HubFetch():
-            _download_repository(spec, folder, progress)
+            _download_repository(spec, content, folder, progress)
             return {"model": spec.repo, "commit": spec.commit}
         case LocalFetch():
             copy_folder(spec.path, spec.files, folder, lambda done, total: progress.update(done, total, "bytes"))
@@ -115,8 +146,8 @@ def _gather(spec: FetchSpec, folder: Path, scratch: Path, progress: Progress) ->
             assert_never(spec)
 
 
-def _download_repository(spec: HubFetch, folder: Path, progress: Progress) -> None:
-    listing = look_up(spec.repo, spec.commit)
+def _download_repository(spec: HubFetch, content: Content, folder: Path, progress: Progress) -> None:
+    listing = look_up(spec.repo, spec.commit, content)
     wanted = {path.name for path in skeleton(listing).iterdir()}
     files = [file for file in listing.files if file.name in wanted]
     total = sum(file.size for file in files)

@@ -4,18 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 
+from suture.checkpoint.adapter import ADAPTER, ADAPTER_CONFIG
 from suture.checkpoint.companions import is_companion
 from suture.checkpoint.layout import CONFIG
 from suture.checkpoint.shards import INDEX
 
 _WEIGHTS = ".safetensors"
 _BESIDE = {CONFIG, INDEX, "README.md"}
-_TERMS = ("USE_POLICY", "COPYING")
+_ADAPTER = {ADAPTER, ADAPTER_CONFIG, "README.md"}
+_TERMS = ("LICENSE", "LICENCE", "NOTICE", "USE_POLICY", "COPYING")
 
 
 def is_beside_weights(name: str) -> bool:
     """Return whether a file is fetched along with the weights; one in a folder of the repository never is."""
     return "/" not in name and not is_weights(name) and (name in _BESIDE or is_companion(name) or _is_terms(name))
+
+
+def is_of_adapter(name: str) -> bool:
+    """Return whether a file of an adapter is fetched: its two files, its card and its terms."""
+    return "/" not in name and (name in _ADAPTER or _is_terms(name))
 
 
 def is_weights(name: str) -> bool:

@@ -12,10 +12,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from suture.checkpoint.adapter import open_adapter
 from suture.checkpoint.layout import Layout, layout_of, require_tokenizer
 from suture.checkpoint.shards import read_shards
 from suture.errors import SourceError
-from suture.hub.files import chosen
+from suture.hub.files import chosen, is_of_adapter
 from suture.settings import settings
 from suture.store import durable
 
@@ -34,6 +35,17 @@ def read_folder(folder: Path) -> Layout:
     layout = layout_of(folder, shards)
     require_tokenizer(layout, folder)
     return replace(layout, files=chosen(layout.files, shards))
+
+
+def read_adapter(folder: Path) -> Layout:
+    """Return what a folder with an adapter holds, of the files that are fetched.
+
+    Raises:
+        SourceError: When it is no adapter that can be used.
+        CheckpointError: When a file is malformed.
+    """
+    layout = open_adapter(folder).layout
+    return replace(layout, files=tuple(filter(is_of_adapter, layout.files)))
 
 
 def digests(folder: Path, names: tuple[str, ...]) -> dict[str, str]:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-import yaml
 from pydantic import BaseModel, ValidationError
 
+from suture.recipe.strict_yaml import parse_documents
+
 UNKNOWN = "unknown"
+_READ_BYTES = 2**20  # of a card or licence: more says nothing of its name
 
 _OPENINGS = {
     r"Apache License\s+Version 2\.0": "apache-2.0",
@@ -44,8 +46,8 @@ def _named(card: str) -> str:
     """Return the licence that a card names, or nothing if its head is absent or cannot be read."""
     head = _HEAD.match(card)
     try:
-        return _CardHead.model_validate(yaml.safe_load(head[1])).name if head else ""
-    except (yaml.YAMLError, ValidationError):
+        return _CardHead.model_validate(*parse_documents(head[1].encode())).name if head else ""
+    except (ValueError, TypeError):  # no YAML, or not one document; pydantic's errors are ValueErrors
         return ""
 
 
@@ -55,4 +57,7 @@ def _recognised(text: str) -> str:
 
 
 def _read(path: Path) -> str:
-    return path.read_text(errors="replace") if path.is_file() else ""
+    if not path.is_file():
+        return ""
+    with path.open("rb") as file:
+        return file.read(_READ_BYTES).decode(errors="replace")

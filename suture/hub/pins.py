@@ -1,14 +1,14 @@
-"""Pinning: which exact model a source is, and what it holds, known before any weights are fetched."""
+"""Pinning: which exact model or adapter a source is, and what it holds, known before any weights are fetched."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from suture.checkpoint.layout import Layout
 from suture.hub.builtin import builtin_layout, find_builtin
-from suture.hub.fetch import BuiltinFetch, FetchSpec, HubFetch, LocalFetch
-from suture.hub.folder import digests, read_folder
+from suture.hub.fetch import AdapterFetch, BuiltinFetch, FetchSpec, HubFetch, LocalFetch
+from suture.hub.folder import digests, read_adapter, read_folder
 from suture.hub.licences import licence_of_folder
 from suture.hub.repository import look_up, naming, skeleton
 from suture.recipe import Source, is_path
@@ -16,15 +16,17 @@ from suture.recipe import Source, is_path
 
 @dataclass(frozen=True)
 class Pinned:
-    """A source of a recipe, pinned.
+    """A source of a recipe, or the adapter of one, pinned.
 
     Attributes:
         name: What the recipe calls it.
         model: The repository, the built-in model, or the folder's name.
         commit: The repository's commit, the package's version, or a digest of the folder's files.
         licence: What its card or licence file names; `unknown` else.
-        layout: What the checkpoint holds.
+        layout: What the checkpoint holds; of an adapter, its tensors under PEFT's config.
         spec: How to fetch it.
+        adapter: The adapter that is fused into it.
+        folder: Where its files beside the weights lie already; None of a built-in model.
     """
 
     name: str
@@ -33,21 +35,25 @@ class Pinned:
     licence: str
     layout: Layout
     spec: FetchSpec
+    adapter: Pinned | None = None
+    folder: Path | None = None
 
 
 def pin(source: Source) -> Pinned:
-    """Pin a source.
+    """Pin a source, and its adapter if it has one.
 
     Raises:
-        SourceError: When it is missing, incomplete or gated, or the network is needed and forbidden.
+        SourceError: When it is missing, incomplete, pickled or gated, or the network is needed and forbidden.
         CheckpointError: When its index or a header is malformed.
         TransientError: When the hub cannot be reached.
     """
     if source.model.startswith("builtin:"):
-        return _pin_builtin(source)
-    if is_path(source.model):
-        return _pin_folder(source)
-    return _pin_repository(source)
+        pinned = _pin_builtin(source)
+    elif is_path(source.model):
+        pinned = _pin_folder(source)
+    else:
+        pinned = _pin_repository(source)
+    return replace(pinned, adapter=_pin_adapter(f"{source.name}-adapter", source.adapter) if source.adapter else None)
 
 
 def _pin_builtin(source: Source) -> Pinned:
@@ -73,6 +79,7 @@ def _pin_folder(source: Source) -> Pinned:
         licence=licence_of_folder(folder),
         layout=layout,
         spec=spec,
+        folder=folder,
     )
 
 
@@ -88,4 +95,22 @@ def _pin_repository(source: Source) -> Pinned:
         licence=licence_of_folder(folder),
         layout=layout,
         spec=HubFetch(repo=listing.repo, commit=listing.commit),
+        folder=folder,
     )
+
+
+def _pin_adapter(name: str, adapter: str) -> Pinned:
+    """Pin an adapter: a folder, or a repository (`owner/name`, `owner/name@revision`)."""
+    if is_path(adapter):
+        folder = Path(adapter).expanduser().resolve()
+        layout = read_adapter(folder)
+        files = LocalFetch(files=digests(folder, layout.files), path=folder)
+        model, commit = folder.name, files.digest
+    else:
+        model, _, revision = adapter.partition("@")
+        listing = look_up(model, revision or "main", "adapter")
+        folder, commit = skeleton(listing), listing.commit
+        with naming(listing, folder):
+            layout = read_adapter(folder)
+        files = HubFetch(repo=model, commit=commit)
+    return Pinned(name, model, commit, licence_of_folder(folder), layout, AdapterFetch(files=files))

@@ -4,6 +4,7 @@ What is told of a commit never changes, so it is kept in the cache, below `hub/<
 
     listing.json   the files with size and digest
     skeleton/      the checkpoint's small files, and each shard with its header and a hole where its numbers would be
+    adapter/       the same two of the adapter that the repository holds, if it was asked for one
 """
 
 from __future__ import annotations
@@ -13,16 +14,18 @@ import os
 import re
 from collections.abc import Generator
 from pathlib import Path
+from typing import Literal
 
 import httpx
 from huggingface_hub import errors
 
+from suture.checkpoint.adapter import ADAPTER, require_adapter
 from suture.checkpoint.header import LENGTH_BYTES
 from suture.checkpoint.shards import INDEX, find_weights, parse_weight_map
 from suture.checkpoint.strict_json import MAX_BYTES, read_json_object
 from suture.errors import InputError, SourceError, TransientError
 from suture.hub.download import RemoteFile, download, read_range
-from suture.hub.files import is_beside_weights, is_weights
+from suture.hub.files import is_beside_weights, is_of_adapter, is_weights
 from suture.recipe import Part
 from suture.settings import settings
 from suture.store import durable, locks
@@ -31,6 +34,9 @@ _COMMIT = re.compile(r"[0-9a-f]{40}")
 _FIRST_READ = 256 * 1024  # bytes; most headers are smaller
 _API_TIMEOUT = 30.0  # seconds
 
+Content = Literal["checkpoint", "adapter"]
+"""What is wanted of a repository; some hold both."""
+
 
 class Listing(Part):
     """What a repository holds at one commit, of the files that may be fetched."""
@@ -38,6 +44,7 @@ class Listing(Part):
     repo: str
     commit: str
     files: tuple[RemoteFile, ...]
+    content: Content = "checkpoint"
 
     def file(self, name: str) -> RemoteFile:
         """Return the file of that name."""
@@ -70,32 +77,33 @@ def url_of(listing: Listing, name: str) -> str:
     return hf_hub_url(listing.repo, name, revision=listing.commit, endpoint=endpoint())
 
 
-def look_up(repo: str, revision: str) -> Listing:
+def look_up(repo: str, revision: str, content: Content = "checkpoint") -> Listing:
     """Return what a repository holds at a revision; of a commit that is in the cache, without asking the hub.
 
     Raises:
-        SourceError: When there is no such repository or revision, it may not be read, or the network is forbidden.
+        SourceError: When there is no such repository or revision, it does not hold such content, it may not be read,
+            or the network is forbidden.
         TransientError: When the hub cannot be reached.
     """
-    if _COMMIT.fullmatch(revision) and (known := _folder(repo, revision) / "listing.json").exists():
+    if _COMMIT.fullmatch(revision) and (known := _folder(repo, revision, content) / "listing.json").exists():
         return Listing.model_validate_json(known.read_bytes())
     with speaking_of(repo, revision):
-        listing = _ask(repo, revision)
-    folder = _folder(repo, listing.commit)
+        listing = _ask(repo, revision, content)
+    folder = _folder(repo, listing.commit, content)
     folder.mkdir(parents=True, exist_ok=True)
     durable.write_atomically(folder / "listing.json", listing.model_dump_json().encode())
     return listing
 
 
 def skeleton(listing: Listing) -> Path:
-    """Return a folder that reads like the checkpoint, but holds no weights.
+    """Return a folder that reads like the checkpoint or adapter, but holds no weights.
 
     Raises:
         SourceError: When a file is not what the hub lists, or the network is forbidden.
         CheckpointError: When the index is malformed.
         TransientError: When the hub cannot be reached.
     """
-    folder = _folder(listing.repo, listing.commit)
+    folder = _folder(listing.repo, listing.commit, listing.content)
     target = folder / "skeleton"
     with locks.locked(folder / "skeleton.lock"):
         if not target.exists():
@@ -197,17 +205,18 @@ def _token() -> str | None:
     return os.environ.get("HF_TOKEN", "").strip() or None
 
 
-def _folder(repo: str, commit: str) -> Path:
-    return settings().cache / "hub" / repo.replace("/", "--") / commit
+def _folder(repo: str, commit: str, content: Content) -> Path:
+    folder = settings().cache / "hub" / repo.replace("/", "--") / commit
+    return folder / "adapter" if content == "adapter" else folder
 
 
-def _ask(repo: str, revision: str) -> Listing:
+def _ask(repo: str, revision: str, content: Content) -> Listing:
     from huggingface_hub import HfApi
 
     api = HfApi(endpoint=endpoint(), token=_token() or False, library_name="suture")
     info = api.model_info(repo, revision=revision, files_metadata=True, timeout=_API_TIMEOUT)
     siblings = info.siblings or []
-    find_weights([sibling.rfilename for sibling in siblings], repo)
+    (require_adapter if content == "adapter" else find_weights)([sibling.rfilename for sibling in siblings], repo)
     files = tuple(
         RemoteFile(
             name=sibling.rfilename,
@@ -216,26 +225,34 @@ def _ask(repo: str, revision: str) -> Listing:
             is_lfs=sibling.lfs is not None,
         )
         for sibling in siblings
-        if is_weights(sibling.rfilename) or is_beside_weights(sibling.rfilename)
+        if _is_wanted(sibling.rfilename, content)
     )
-    return Listing(repo=repo, commit=str(info.sha), files=files)
+    return Listing(repo=repo, commit=str(info.sha), files=files, content=content)
+
+
+def _is_wanted(name: str, content: Content) -> bool:
+    return is_of_adapter(name) if content == "adapter" else is_weights(name) or is_beside_weights(name)
 
 
 def _make_skeleton(listing: Listing, folder: Path) -> None:
     for file in listing.files:
         if not is_weights(file.name):
             download(file, url_of(listing, file.name), headers(), folder / file.name, lambda _: None)
-    names = [file.name for file in listing.files]
-    first = find_weights(names, listing.where)
-    if first == INDEX:
-        weight_map = parse_weight_map(read_json_object(folder / INDEX), names, listing.where)
-        shards = set(weight_map.values())
-    else:
-        shards = {first}
-    for name in sorted(shards):
+    for name in sorted(_shards(listing, folder)):
         with (folder / name).open("wb") as shard:
             shard.write(_read_header(listing.file(name), url_of(listing, name)))
             shard.truncate(listing.file(name).size)  # a hole: it takes no room
+
+
+def _shards(listing: Listing, folder: Path) -> set[str]:
+    """Return the names of the files with tensors that belong to what is wanted; reads the index in `folder`."""
+    if listing.content == "adapter":
+        return {ADAPTER}
+    names = [file.name for file in listing.files]
+    first = find_weights(names, listing.where)
+    if first == INDEX:
+        return set(parse_weight_map(read_json_object(folder / INDEX), names, listing.where).values())
+    return {first}
 
 
 def _read_header(file: RemoteFile, url: str) -> bytes:
