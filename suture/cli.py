@@ -6,15 +6,21 @@ import json
 import os
 import sys
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, Literal, NoReturn
 
 import typer
 
 from suture.errors import HostError, SutureError
 
+if TYPE_CHECKING:
+    from pydantic import JsonValue
+    from rich.table import Table
+
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
 store_app = typer.Typer(no_args_is_help=True, help="Look at, check and clean up what runs have made.")
 toolchain_app = typer.Typer(no_args_is_help=True, help="Find or build llama.cpp.")
+recipe_app = typer.Typer(no_args_is_help=True, help="Translate recipes of other tools.")
+app.add_typer(recipe_app, name="recipe")
 app.add_typer(store_app, name="store")
 app.add_typer(toolchain_app, name="toolchain")
 
@@ -69,6 +75,33 @@ def run(recipe: RecipeFile) -> NoReturn:
 
 
 @app.command()
+def merge(
+    recipe: RecipeFile,
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="Folder to be made.", show_default=False)],
+    *,
+    verify: Annotated[
+        bool,
+        typer.Option("--verify", help="Load the result in transformers, and compare each layer with its source."),
+    ] = False,
+    shard_size: Annotated[float, typer.Option(min=0.001, help="GB of tensors per file at most.")] = 5.0,
+    as_json: AsJson = False,
+) -> None:
+    """Make a recipe's merge alone, in a folder: nothing is converted, healed or measured."""
+    from suture.direct import merge_into
+    from suture.progress import Lines
+    from suture.recipe import load_recipe
+
+    account = merge_into(load_recipe(recipe), out, round(shard_size * 1e9), Lines("merge"), verified=verify)
+    if as_json:
+        typer.echo(json.dumps(account, indent=2))
+        return
+    from suture.show.merge import account_tables
+
+    _print(account, account_tables(account), as_json=False)
+    typer.echo(f"Merged: {out}")
+
+
+@app.command()
 def up(port: Annotated[int, typer.Option(help="Port of the Prefect UI.")] = 4200) -> NoReturn:
     """Start the Prefect server, a worker and the deployments; Ctrl-C stops all of it."""
     _orchestrate("up", "--port", str(port))
@@ -102,22 +135,71 @@ def report(
 
 @app.command()
 def inspect(
-    file: Annotated[Path, typer.Argument(metavar="FILE.gguf", help="A GGUF.", show_default=False)],
+    path: Annotated[
+        Path, typer.Argument(metavar="PATH", help="A GGUF, or a folder with a checkpoint.", show_default=False)
+    ],
     *,
+    weights: Annotated[
+        bool, typer.Option("--weights", help="Also read a checkpoint's weights, and count NaN and infinities.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Show what a GGUF holds, and which recipe, sources and licences it came from."""
-    from rich.console import Console
-
+    """Show what a GGUF holds and came from; or a checkpoint's layers, tensors, files, and what is wrong with it."""
+    from suture.checkpoint.inspection import inspect_checkpoint
     from suture.gguf.metadata import read
-    from suture.show import gguf_data, gguf_tables
+    from suture.progress import Lines
+    from suture.show import checkpoint_data, checkpoint_tables, gguf_data, gguf_tables
 
-    summary = read(file)
-    if as_json:
-        typer.echo(json.dumps(gguf_data(summary), indent=2))
-        return
-    for table in gguf_tables(summary):
-        Console().print(table)
+    if path.is_file() or path.suffix == ".gguf":
+        summary = read(path)
+        data, tables = gguf_data(summary), gguf_tables(summary)
+    else:
+        found = inspect_checkpoint(path, Lines("inspect"), weights=weights)
+        data, tables = checkpoint_data(found), checkpoint_tables(found)
+    _print(data, tables, as_json=as_json)
+
+
+@app.command()
+def diff(
+    first: Annotated[Path, typer.Argument(metavar="A", help="Folder with a checkpoint.", show_default=False)],
+    second: Annotated[
+        Path, typer.Argument(metavar="B", help="Another one of the same architecture.", show_default=False)
+    ],
+    *,
+    base: Annotated[
+        Path | None,
+        typer.Option(metavar="FOLDER", help="The model both were made of: compare what each changed of it."),
+    ] = None,
+    sort: Annotated[Literal["layer", "distance"], typer.Option(help="Order of the layers.")] = "layer",
+    top: Annotated[int, typer.Option(min=0, help="How many of the tensors farthest apart to name.")] = 10,
+    plot: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Draw a heat map, layers by tensors: .svg, .png or .pdf.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show how far apart two checkpoints are, layer by layer: relative distance ||A - B|| / ||B|| and cosine."""
+    from suture.checkpoint.compare import compare
+    from suture.progress import Lines
+    from suture.settings import settings
+    from suture.show import difference_data, difference_tables
+    from suture.show.heatmap import check_format, write_heatmap
+
+    if plot is not None:
+        check_format(plot)  # before minutes of reading
+    found = compare(first, second, base, settings().threads, Lines("diff"))
+    if plot is not None:
+        write_heatmap(found, plot)
+    _print(difference_data(found), difference_tables(found, sort=sort, top=top), as_json=as_json)
+
+
+@recipe_app.command("from-mergekit")
+def recipe_from_mergekit(
+    config: Annotated[Path, typer.Argument(metavar="CONFIG", help="A mergekit YAML.", show_default=False)],
+) -> None:
+    """Print a mergekit config as a recipe. `suture run`, `plan` and `merge` take the config as it is."""
+    from suture.recipe.load import from_mergekit
+
+    typer.echo(from_mergekit(config), nl=False)
 
 
 @store_app.command("ls")
@@ -207,6 +289,17 @@ def toolchain_install(
     from suture.progress import Lines
 
     typer.echo(str(install(cuda=cuda, progress=Lines("llama.cpp"))))
+
+
+def _print(data: dict[str, JsonValue], tables: list[Table], *, as_json: bool) -> None:
+    """Print data, or tables with an empty line between them."""
+    from rich.console import Console
+
+    if as_json:
+        typer.echo(json.dumps(data, indent=2))
+        return
+    for number, table in enumerate(tables):
+        Console().print(*([""] if number else []), table, sep="\n")
 
 
 def _orchestrate(*arguments: str) -> NoReturn:

@@ -1,0 +1,68 @@
+"""What a GGUF looks like in a terminal: where it came from, its metadata, its mix of tensor types; and as data."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+
+from pydantic import JsonValue
+from rich.table import Table
+
+from suture.gguf.metadata import SOURCES, Summary
+from suture.progress import human_bytes
+
+_SHOWN_CHARACTERS = 200
+"""How much of a long value, such as a chat template, is shown."""
+
+
+def gguf_tables(summary: Summary) -> list[Table]:
+    """Return what a GGUF holds: where it came from, its other metadata, and the mix of tensor types."""
+    ours = {name: value for name, value in summary.metadata.items() if name.startswith("suture.")}
+    others = {name: value for name, value in summary.metadata.items() if name not in ours}
+    sources: list[dict[str, str]] = json.loads(str(ours.pop(SOURCES, "[]")))
+    tables = [_pairs_table("Made by Suture", ours), _sources_table(sources)] if ours else []
+    return [*tables, _pairs_table("Metadata", others), _types_table(summary)]
+
+
+def gguf_data(summary: Summary) -> dict[str, JsonValue]:
+    """Return what a GGUF holds as data."""
+    return {
+        "size_bytes": summary.size,
+        "type": summary.type,
+        "tensors": summary.tensors,
+        "parameters": summary.parameters,
+        "bits_per_weight": summary.bits_per_weight,
+        "metadata": {
+            name: json.loads(str(value)) if name == SOURCES else value for name, value in summary.metadata.items()
+        },
+        "types": {share.type: {"tensors": share.tensors, "size_bytes": share.size} for share in summary.types},
+    }
+
+
+def _pairs_table(title: str, pairs: Mapping[str, JsonValue]) -> Table:
+    table = Table(title=title, title_justify="left", show_header=False)
+    table.add_column("key", no_wrap=True)
+    table.add_column("value", overflow="fold")
+    for name, value in pairs.items():
+        text = str(value)
+        table.add_row(name, text if len(text) <= _SHOWN_CHARACTERS else f"{text[:_SHOWN_CHARACTERS]} ...")
+    return table
+
+
+def _sources_table(sources: list[dict[str, str]]) -> Table:
+    table = Table(title="Sources", title_justify="left")
+    for column in ("name", "model", "commit", "licence"):
+        table.add_column(column, overflow="fold")
+    for source in sources:
+        table.add_row(source["name"], source["model"], source["commit"], source["licence"])
+    return table
+
+
+def _types_table(summary: Summary) -> Table:
+    table = Table(title=f"{summary.type}, {summary.bits_per_weight:.2f} bits per weight", title_justify="left")
+    for column in ("type", "tensors", "parameters", "size"):
+        table.add_column(column, justify="left" if column == "type" else "right")
+    for share in summary.types:
+        table.add_row(share.type, str(share.tensors), f"{share.parameters / 1e6:,.1f} M", human_bytes(share.size))
+    table.caption = f"{summary.tensors} tensors, {human_bytes(summary.size)}"
+    return table
