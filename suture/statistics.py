@@ -6,7 +6,9 @@ Plain closed forms, so that a report need not load a statistics package; the tes
 from __future__ import annotations
 
 import math
+import statistics
 from collections.abc import Sequence
+from dataclasses import dataclass
 from statistics import NormalDist
 
 CONFIDENCE = 0.95
@@ -14,6 +16,34 @@ CONFIDENCE = 0.95
 
 Z = NormalDist().inv_cdf(0.5 + CONFIDENCE / 2)
 """Standard errors either side of a normal mean: 1.96."""
+
+
+@dataclass(frozen=True)
+class Sampled:
+    """A mean, as far as a sample tells it.
+
+    Attributes:
+        value: The mean.
+        error: Its standard error.
+        freedom: Degrees of freedom of that error.
+    """
+
+    value: float
+    error: float
+    freedom: int
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """Student's interval at the confidence of all intervals."""
+        half = student_quantile(self.freedom) * self.error
+        return self.value - half, self.value + half
+
+    @property
+    def p(self) -> float:
+        """Two-sided p-value of the mean being 0."""
+        if self.error == 0:
+            return float(self.value == 0)
+        return 1 - student(abs(self.value / self.error), self.freedom)
 
 
 def wilson(passed: int, total: int) -> tuple[float, float]:
@@ -52,3 +82,94 @@ def holm(p_values: Sequence[float]) -> list[float]:
         highest = max(highest, min(1.0, (len(p_values) - rank) * p_values[index]))
         adjusted[index] = highest
     return adjusted
+
+
+# -- means ----------------------------------------------------------------------------------------------------
+
+
+def student(t: float, freedom: int) -> float:
+    """Return the probability that Student's t lies between -t and t.
+
+    The finite series for whole degrees of freedom (Abramowitz and Stegun 1964, 26.7.3 and 26.7.4): with
+    tan a = t / sqrt(freedom), a sum over powers of cos a.
+    """
+    angle = math.atan(t / math.sqrt(freedom))
+    odd = freedom % 2
+    term = math.cos(angle) if odd else 1.0
+    total = term if freedom > 1 else 0.0
+    for power in range(2 + odd, freedom - 1, 2):
+        term *= (power - 1) / power * math.cos(angle) ** 2
+        total += term
+    series = math.sin(angle) * total
+    return 2 / math.pi * (angle + series) if odd else series
+
+
+def student_quantile(freedom: int) -> float:
+    """Return how many standard errors either side of a mean Student's interval reaches: 2.04 for 31."""
+    low, high = 0.0, 2.0
+    while student(high, freedom) < CONFIDENCE:
+        high *= 2
+    for _ in range(60):  # to the last bit
+        middle = (low + high) / 2
+        low, high = (middle, high) if student(middle, freedom) < CONFIDENCE else (low, middle)
+    return high
+
+
+def mean(sample: Sequence[float]) -> Sampled:
+    """Return the mean of independent numbers, at least two."""
+    error = statistics.stdev(sample) / math.sqrt(len(sample))
+    return Sampled(math.fsum(sample) / len(sample), error, len(sample) - 1)
+
+
+def weighted(parts: Sequence[Sampled], weights: Sequence[float]) -> Sampled:
+    """Return the sum of independent means, each with its weight.
+
+    The degrees of freedom are those of Welch and Satterthwaite, rounded down.
+    """
+    variances = [(weight * part.error) ** 2 for part, weight in zip(parts, weights, strict=True)]
+    value = math.fsum(weight * part.value for part, weight in zip(parts, weights, strict=True))
+    return Sampled(
+        value, math.sqrt(math.fsum(variances)), _satterthwaite(variances, [part.freedom for part in parts])
+    )
+
+
+def crossed(table: Sequence[Sequence[float]]) -> Sampled:
+    """Return the mean of a table whose rows and columns are both samples: each training seed on each chunk of a text.
+
+    What holds for this mean holds for other rows and other columns, not only for those that were drawn. With r rows,
+    c columns, and the mean squares of the two-way layout without replication (random effects),
+
+        variance = (MS_rows + MS_columns - MS_rest) / (r c)
+
+    never less than what either rows or columns alone would give; degrees of freedom by Satterthwaite over the same
+    terms.
+
+    Args:
+        table: At least two rows of at least two numbers.
+    """
+    rows, columns = len(table), len(table[0])
+    by_row = [math.fsum(row) / columns for row in table]
+    by_column = [math.fsum(column) / rows for column in zip(*table, strict=True)]
+    whole = math.fsum(by_row) / rows
+    ms_rows = columns * math.fsum((value - whole) ** 2 for value in by_row) / (rows - 1)
+    ms_columns = rows * math.fsum((value - whole) ** 2 for value in by_column) / (columns - 1)
+    rest = math.fsum(
+        (value - row - column + whole) ** 2
+        for line, row in zip(table, by_row, strict=True)
+        for value, column in zip(line, by_column, strict=True)
+    )
+    ms_rest = rest / ((rows - 1) * (columns - 1))
+    terms, freedom = [ms_rows, ms_columns, ms_rest], [rows - 1, columns - 1, (rows - 1) * (columns - 1)]
+    variance = max(ms_rows + ms_columns - ms_rest, ms_rows, ms_columns)
+    error = math.sqrt(variance / (rows * columns))
+    return Sampled(whole, error, _satterthwaite(terms, freedom, variance))
+
+
+def _satterthwaite(terms: Sequence[float], freedom: Sequence[int], total: float | None = None) -> int:
+    """Return the degrees of freedom of a sum of variances (Satterthwaite 1946), rounded down.
+
+    Never fewer than the least certain term has: where a term is subtracted, the formula alone could go below.
+    """
+    whole = math.fsum(terms) if total is None else total
+    spread = math.fsum(term**2 / each for term, each in zip(terms, freedom, strict=True))
+    return max(min(freedom), math.floor(whole**2 / spread + 1e-9)) if spread > 0 else sum(freedom)

@@ -14,8 +14,8 @@ from prefect.artifacts import create_markdown_artifact, create_table_artifact
 from prefect.runtime import flow_run
 
 from suture.report.build import load_report
-from suture.report.plots import data_uri, loss_plot
-from suture.report.tables import scoreboard_rows
+from suture.report.plots import data_uri, loss_plot, standings_plot
+from suture.report.tables import scoreboard_rows, standing_rows
 from suture.steps import Outcome, PlannedStep
 from suture.store import Store
 
@@ -40,6 +40,18 @@ def show_report(store: Store, run: str) -> None:
             f"![Training loss]({data_uri(curves)})",
             key=artifact_key("loss-curves"),
             description=f"Losses of all trainings of run `{run}`.",
+        )
+    against_parents = standings_plot(files.data)
+    if against_parents is not None:
+        create_table_artifact(
+            standing_rows(files.data),
+            key=artifact_key("merges-against-parents"),
+            description=f"Merges of run `{run}` against the best of their parents, text by text.",
+        )
+        create_markdown_artifact(
+            f"![Merges against their parents]({data_uri(against_parents)})",
+            key=artifact_key("merges-against-parents-plot"),
+            description="Change of perplexity to the best parent, with 95 % intervals.",
         )
     create_markdown_artifact(
         files.markdown.read_text(), key=artifact_key("report"), description=f"Report of run `{run}`."

@@ -11,6 +11,7 @@ from pathlib import Path
 from pydantic import Field, JsonValue
 
 from suture.corpus import PinnedText, read_text
+from suture.gguf.metadata import tokenizer_digest
 from suture.gguf.perplexity import Estimate, measure
 from suture.progress import Progress
 from suture.recipe import Part
@@ -45,20 +46,27 @@ def perplexity(
         progress: Gets the chunks.
 
     Returns:
-        value, error and tokens over all texts, and the same per text: what perplexity.json holds.
+        What perplexity.json holds: value, error and tokens over all texts, and the same per text with the mean
+        negative log-likelihood of each chunk; and the digest of the tokenizer. Two models of one tokenizer read the
+        same chunks, and can be compared chunk by chunk.
     """
-    (gguf,) = parents
+    (parent,) = parents
+    gguf = parent.only(".gguf")
     estimates: dict[str, Estimate] = {}
     for name, text in _by_name(spec.texts).items():
         progress.say(f"perplexity on {name}")
         stem = name.replace(":", "-")
         file = _write_text(text, spec.chunks * spec.context, work.scratch / f"{stem}.txt")
         log = work.out / f"{stem}.log"
-        estimates[name] = measure(
-            gguf.only(".gguf"), file, chunks=spec.chunks, context=spec.context, log=log, progress=progress
-        )
-    texts: dict[str, JsonValue] = {name: _facts(estimate) for name, estimate in estimates.items()}
-    facts: dict[str, JsonValue] = {**_facts(combine(list(estimates.values()))), "texts": texts}
+        estimates[name] = measure(gguf, file, chunks=spec.chunks, context=spec.context, log=log, progress=progress)
+    texts: dict[str, JsonValue] = {
+        name: {**_facts(estimate), "chunks": list(estimate.chunks)} for name, estimate in estimates.items()
+    }
+    facts: dict[str, JsonValue] = {
+        **_facts(combine(list(estimates.values()))),
+        "texts": texts,
+        "tokenizer": tokenizer_digest(gguf),
+    }
     (work.out / "perplexity.json").write_text(json.dumps(facts, indent=1))
     return facts
 

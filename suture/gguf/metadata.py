@@ -11,6 +11,8 @@ Only the header is rewritten; the tensors' bytes are copied inside the kernel.
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 from collections import Counter
 from collections.abc import Mapping
@@ -32,6 +34,15 @@ MAGIC = b"GGUF"
 
 _SHOWN_ITEMS = 8
 """Longer arrays (vocabularies) are counted and not shown."""
+
+_CUTTING = tuple(
+    f"tokenizer.ggml.{part}"
+    for part in (
+        *("model", "pre", "tokens", "token_type", "scores", "merges"),
+        *("add_bos_token", "bos_token_id", "add_space_prefix", "remove_extra_whitespaces", "precompiled_charsmap"),
+    )
+)
+"""Keys that decide into which tokens a text is cut; the ends of answers and the chat template do not."""
 
 
 @dataclass(frozen=True)
@@ -98,6 +109,17 @@ def read(path: Path) -> Summary:
     )
 
 
+def tokenizer_digest(path: Path) -> str:
+    """Return the sha256 of all that decides into which tokens a text is cut.
+
+    Raises:
+        CheckpointError: When it is not a GGUF, or cut short.
+    """
+    fields = _fields(_open(path))
+    cutting = {name: fields[name].contents() for name in _CUTTING if name in fields}
+    return hashlib.sha256(json.dumps(cutting).encode()).hexdigest()
+
+
 def stamp(source: Path, target: Path, values: Mapping[str, str], progress: Progress) -> None:
     """Write a copy of a GGUF with other metadata; its tensors' bytes are the same.
 
@@ -141,11 +163,11 @@ def require_gguf(path: Path) -> None:
 
 
 def _open(path: Path) -> GGUFReader:
-    from gguf import GGUFReader
+    from suture.gguf.reader import Reader
 
     require_gguf(path)
     try:
-        return GGUFReader(path)
+        return Reader(path)
     except (ValueError, IndexError, KeyError, OverflowError) as error:
         raise CheckpointError(
             "The GGUF's header cannot be read.", where=path, found=str(error), way_out="Is the file complete?"

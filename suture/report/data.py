@@ -13,8 +13,12 @@ from pydantic import BaseModel, ConfigDict, JsonValue
 from suture.report.inputs import Role
 from suture.store.runs import RunState
 
-FORMAT = 1
+FORMAT = 2
 """Raised when an older Suture could not read a report.json any more."""
+
+
+FINAL = "merged"
+"""Name of the final merge's row."""
 
 
 class Row(BaseModel):
@@ -32,10 +36,24 @@ class Estimate(Row):
 
 
 class Interval(Row):
-    """A 95 % confidence interval of a rate."""
+    """A 95 % confidence interval."""
 
     low: float
     high: float
+
+
+class Difference(Row):
+    """How far one model's log-perplexity lies above another's: nats per token; negative where it predicts better."""
+
+    value: float
+    error: float
+    """One standard error."""
+    interval: Interval
+    p: float
+    """Two-sided p-value of there being no difference."""
+    chunks: int
+    """Chunks of text that both models read and that were compared one by one; 0 where the two perplexities were
+    compared as if they had read different texts."""
 
 
 class TestResult(Row):
@@ -55,6 +73,8 @@ class ArmData(Row):
     """One row of the scoreboard."""
 
     name: str
+    title: str
+    """What a sentence calls it: its name alone may read like an article."""
     role: Role
     quant: str
     key: str
@@ -65,6 +85,10 @@ class ArmData(Row):
     """Over all held-out texts."""
     perplexities: dict[str, Estimate] = {}
     """Of each held-out text."""
+    chunks: dict[str, tuple[float, ...]] = {}
+    """Of each held-out text: mean negative log-likelihood per token of each chunk, in nats."""
+    tokenizer: str = ""
+    """Digest of how text is cut into tokens: models that share it read the same chunks."""
     size_bytes: int | None = None
     """Bytes of the GGUF file."""
     bits_per_weight: float | None = None
@@ -81,6 +105,16 @@ class ArmData(Row):
     interval: Interval | None = None
     """Wilson's interval of passed / total."""
     tests: tuple[TestResult, ...] = ()
+
+    @property
+    def model(self) -> str:
+        """The model's name: that of the row, without its quantization type."""
+        return self.name.partition(" ")[0]  # names hold no spaces
+
+    @property
+    def is_final(self) -> bool:
+        """Whether it is the recipe's merge itself, and no stage."""
+        return self.model == FINAL
 
 
 class TrainingData(Row):
@@ -114,6 +148,18 @@ class StackPart(Row):
     """First layer, as the source counts."""
     last: int
     """Last layer, inclusive."""
+    scale: JsonValue = 1.0
+    """What its tensors are multiplied by, as the recipe has it."""
+
+
+class MergedModel(Row):
+    """A model that a merge blends."""
+
+    source: str
+    layers: tuple[int, int] | None
+    """First and last layer, inclusive; None for all."""
+    settings: dict[str, JsonValue]
+    """Its weight, and what else the method knows of each model."""
 
 
 class DroppedTensors(Row):
@@ -124,13 +170,9 @@ class DroppedTensors(Row):
     tensors: tuple[str, ...]
 
 
-class MergeData(Row):
-    """The account of the merge."""
+class MergeAccount(Row):
+    """What a merge did with every tensor."""
 
-    method: str
-    key: str
-    stack: tuple[StackPart, ...]
-    """From the first layer to the last; empty for methods that stack nothing."""
     layers: int
     seams: tuple[int, ...]
     """Layers that follow on a layer they were not trained to follow."""
@@ -141,6 +183,29 @@ class MergeData(Row):
     dropped: tuple[DroppedTensors, ...]
     parameters: int
     size_bytes: int
+    notes: tuple[str, ...]
+    """What a reader of results must know."""
+
+
+class MergeData(Row):
+    """One merge: as it was asked for, and what came of it."""
+
+    name: str
+    """Of its row in the scoreboard: a stage's name, or `merged`."""
+    method: str
+    key: str
+    settings: dict[str, JsonValue]
+    """What the method was told, as the recipe has it."""
+    models: tuple[MergedModel, ...]
+    """What is blended; empty for methods that stack."""
+    stack: tuple[StackPart, ...]
+    """From the first layer to the last; empty for methods that stack nothing."""
+    sources: tuple[str, ...]
+    """All that it uses, the base among them."""
+    parents: tuple[str, ...]
+    """The measured models that the result is made of; a base that task vectors are only taken from is none."""
+    account: MergeAccount | None
+    """None where the run did not come to it."""
 
 
 class SourceData(Row):
@@ -191,6 +256,28 @@ class Recovery(Row):
     """Yardstick: the control, which was trained alike."""
 
 
+class Standing(Row):
+    """Where a model stands on one held-out text against the parents of a merge."""
+
+    model: str
+    """The merge; or, beside the merges, a source that no merge uses, against the parents of the final merge."""
+    role: Role
+    method: str
+    """The merge's; empty for a source."""
+    text: str
+    perplexity: Estimate
+    parent: str
+    """The parent of the lowest perplexity on this text."""
+    difference: Difference
+    """To that parent."""
+    verdict: Literal["better", "even", "between", "worse"]
+    """`better`: than each parent. `even`: no difference to the better parent can be told. `between`: worse than the
+    better parent, and not worse than each. `worse`: than each parent."""
+    p: float
+    """Of the claim that the model is better than each parent on this text: the largest of the p-values against each
+    where it is better, else 1."""
+
+
 class Finding(Row):
     """A sentence that the numbers support."""
 
@@ -209,7 +296,7 @@ class Finding(Row):
 class ReportData(Row):
     """A whole report."""
 
-    format: Literal[1] = FORMAT
+    format: Literal[2] = FORMAT
     run: str
     flow_run: str
     """The Prefect flow run's id; empty without Prefect."""
@@ -224,7 +311,10 @@ class ReportData(Row):
     arms: tuple[ArmData, ...]
     recovery: tuple[Recovery, ...]
     trainings: tuple[TrainingData, ...]
-    merge: MergeData | None
+    merges: tuple[MergeData, ...]
+    """In the order they were made, the final one last."""
+    standings: tuple[Standing, ...]
+    """Each merge against its parents, text by text; empty for a single stack."""
     steps: tuple[StepData, ...]
     sources: tuple[SourceData, ...]
     tools: dict[str, tuple[str, ...]]

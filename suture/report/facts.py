@@ -2,15 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import TypeVar
+
 from pydantic import BaseModel, ConfigDict
 
 from suture.report.data import Estimate
+from suture.store import Artifact
+
+Shelf = Mapping[str, Artifact]
+"""The run's artifacts that are in the store, by key."""
 
 
 class StepFacts(BaseModel):
     """Facts of one step; those that the report has no use for are passed over."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+Facts = TypeVar("Facts", bound=StepFacts)
+
+
+def facts_of(kind: type[Facts], key: str, shelf: Shelf) -> Facts | None:
+    """Return what a step found out, or None when the run did not come to it."""
+    return kind.model_validate(shelf[key].facts) if key in shelf else None
 
 
 class FetchFacts(StepFacts):
@@ -64,6 +79,7 @@ class MergeFacts(StepFacts):
     dropped: tuple[DroppedTensor, ...]
     parameters: int
     bytes: int
+    notes: tuple[str, ...] = ()
 
 
 class GgufFacts(StepFacts):
@@ -87,10 +103,19 @@ class Measured(StepFacts):
         return Estimate(value=self.value, error=self.error)
 
 
+class TextFacts(Measured):
+    """Perplexity on one text."""
+
+    chunks: tuple[float, ...] = ()
+    """Mean negative log-likelihood per token of each chunk."""
+
+
 class PerplexityFacts(Measured):
     """Perplexity over all texts, and of each."""
 
-    texts: dict[str, Measured]
+    texts: dict[str, TextFacts]
+    tokenizer: str = ""
+    """Digest of how text is cut into tokens."""
 
 
 class TestFacts(StepFacts):

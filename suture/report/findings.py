@@ -7,9 +7,10 @@ from itertools import combinations
 from typing import Literal
 
 from suture.recipe import Recipe
-from suture.report.comparison import Measured, Rivals, detectable, excess, log_ratio, rivals, title
-from suture.report.data import ArmData, Estimate, Finding, Recovery, ReportData
-from suture.report.numbers import passed, percent, size, speed, times, with_error
+from suture.report.comparison import Measured, Rivals, detectable, difference, log_ratio, lowest, rivals
+from suture.report.data import ArmData, Difference, Estimate, Finding, Recovery, ReportData
+from suture.report.numbers import apart, capital, passed, percent, size, speed, times, with_error
+from suture.report.standings import against_parents
 from suture.statistics import CONFIDENCE, holm, mcnemar
 
 Tone = Literal["gain", "loss", "even"]
@@ -19,12 +20,18 @@ Verdicts = Mapping[Tone, str]
 
 def find(data: ReportData, recipe: Recipe) -> tuple[Finding, ...]:
     """Return the findings, the most important first."""
-    groups = rivals(data.arms)
+    groups = rivals(data.arms, data.merges)
     recovered = {recovery.quant: recovery for recovery in data.recovery}
     found: list[Finding] = []
     for group in groups:
         arms = [arm for arm in data.arms if arm.quant == group.quant]
-        sentences = [*_merge(group), *_healing(group, recovered.get(group.quant)), *_cost(group, arms)]
+        sentences = [
+            *_merge(group),
+            *against_parents(group, data.standings),
+            *_against_sources_apart(group),
+            *_healing(group, recovered.get(group.quant)),
+            *_cost(group, arms),
+        ]
         prefix = f"{group.quant}: " if len(groups) > 1 else ""
         found += [sentence.model_copy(update={"text": f"{prefix}{sentence.text}"}) for sentence in sentences]
     return (*_missing(data.arms), *found, *_tests(data.arms), *_notes(data, recipe))
@@ -37,34 +44,50 @@ def _merge(group: Rivals) -> Iterator[Finding]:
     merged, source = group.merged, group.source
     if merged is None or source is None:
         return
-    yield _compared("merge", merged.perplexity, source, _against_sources("raw merge"))
+    yield _compared("merge", merged, source, _against_sources(merged.arm.title))
+
+
+def _against_sources_apart(group: Rivals) -> Iterator[Finding]:
+    """Compare the best merge with each source that no merge uses, such as a child trained on the whole mixture."""
+    best = lowest(group.merges)
+    if best is None:
+        return
+    for source in group.apart:
+        which = best.arm.title + (f", the best of {len(group.merges)}," if len(group.merges) > 1 else "")
+        verdicts: Verdicts = {
+            "gain": f"{which} beats {source.arm.title}, which no merge uses.",
+            "even": f"Between {which} and {source.arm.title}, which no merge uses, no difference is detectable.",
+            "loss": f"{which} does not reach {source.arm.title}, which no merge uses.",
+        }
+        yield _compared("merge", best, source, verdicts)
 
 
 def _healing(group: Rivals, recovered: Recovery | None) -> Iterator[Finding]:
-    if group.healed is None:
+    healed = group.healed
+    if healed is None:
         return
-    healed = group.healed.perplexity
     if group.merged is not None:
-        yield _healed_against_raw(group.merged.perplexity, healed, recovered.of_source if recovered else None)
+        yield _healed_against_raw(group.merged, healed, recovered.of_source if recovered else None)
     if group.source is not None:
-        yield _compared("healing", healed, group.source, _against_sources("healed merge"))
+        yield _compared("healing", healed, group.source, _against_sources(healed.arm.title))
     if group.control is not None:
         yield _healed_against_control(healed, group.control, recovered.of_control if recovered else None)
 
 
-def _healed_against_raw(raw: Estimate, healed: Estimate, recovered: Estimate | None) -> Finding:
-    tone = _tone(healed, raw)
+def _healed_against_raw(raw: Measured, healed: Measured, recovered: Estimate | None) -> Finding:
+    found = difference(healed, raw)
     share = f" and closed {percent(recovered)} of the gap to the best source" if recovered else ""
+    tone = _tone(found)
     text = {
         "gain": f"Healing lowered the perplexity of the merge{share}.",
         "even": "Healing made no detectable difference.",
         "loss": "Healing made the merge worse.",
     }[tone]
-    numbers = f"Perplexity {with_error(raw)} before, {with_error(healed)} after."
-    return Finding(about="healing", tone=tone, text=text, numbers=numbers)
+    both = f"{with_error(raw.perplexity)} before, {with_error(healed.perplexity)} after"
+    return Finding(about="healing", tone=tone, text=text, numbers=f"Perplexity {both}: {apart(found)}.")
 
 
-def _healed_against_control(healed: Estimate, control: Measured, recovered: Estimate | None) -> Finding:
+def _healed_against_control(healed: Measured, control: Measured, recovered: Estimate | None) -> Finding:
     verdicts: Verdicts = {
         "gain": "The healed merge beats the control, a source trained alike: it gained more than training.",
         "even": "Between the healed merge and the control, a source trained alike, no difference is detectable.",
@@ -78,33 +101,32 @@ def _healed_against_control(healed: Estimate, control: Measured, recovered: Esti
 
 def _against_sources(what: str) -> Verdicts:
     return {
-        "gain": f"The {what} beats its sources.",
-        "even": f"Between the {what} and its best source no difference is detectable.",
-        "loss": f"The {what} does not beat its sources.",
+        "gain": f"{what} beats its sources.",
+        "even": f"Between {what} and its best source no difference is detectable.",
+        "loss": f"{what} does not beat its sources.",
     }
 
 
 def _compared(
     about: Literal["merge", "healing", "control"],
-    perplexity: Estimate,
+    arm: Measured,
     other: Measured,
     verdicts: Verdicts,
     more: str = "",
 ) -> Finding:
-    """Return a verdict on `Perplexity 37.40 ± 0.90 against 20.10 ± 0.42 of a: 86 ± 6 % higher.`."""
-    tone = _tone(perplexity, other.perplexity)
-    share = excess(perplexity, other.perplexity)
-    way = "higher" if share.value >= 0 else "lower"
-    much = percent(Estimate(value=abs(share.value), error=share.error))
-    both = f"{with_error(perplexity)} against {with_error(other.perplexity)} of {other.title}"
-    return Finding(about=about, tone=tone, text=verdicts[tone], numbers=f"Perplexity {both}: {much} {way}.{more}")
+    """Return a verdict on `Perplexity 37.4 ± 0.9 against 20.1 ± 0.4 of a: 86 ± 2 % higher on the same 32 chunks.`."""
+    found = difference(arm, other)
+    tone = _tone(found)
+    both = f"{with_error(arm.perplexity)} against {with_error(other.perplexity)} of {other.arm.title}"
+    return Finding(
+        about=about, tone=tone, text=capital(verdicts[tone]), numbers=f"Perplexity {both}: {apart(found)}.{more}"
+    )
 
 
-def _tone(perplexity: Estimate, yardstick: Estimate) -> Tone:
-    difference = log_ratio(perplexity, yardstick)
-    if not detectable(difference):
+def _tone(found: Difference) -> Tone:
+    if not detectable(found):
         return "even"
-    return "gain" if difference.value < 0 else "loss"
+    return "gain" if found.value < 0 else "loss"
 
 
 # -- tests, cost, what is missing -------------------------------------------------------------------------------
@@ -119,7 +141,7 @@ def _tests(arms: Sequence[ArmData]) -> Iterator[Finding]:
     different = [(pair, p) for pair, p in zip(pairs, p_values, strict=True) if p < 1 - CONFIDENCE]
     for (first, second), p in different:
         better, worse = (first, second) if (first.passed or 0) > (second.passed or 0) else (second, first)
-        text = f"On the tests {title(better)} is better than {title(worse)}."
+        text = f"On the tests {better.title} is better than {worse.title}."
         numbers = f"{passed(better)} against {passed(worse)}, p = {p:.2g} ({method})."
         yield Finding(about="tests", tone="note", text=text, numbers=numbers)
     if not different:
@@ -139,14 +161,12 @@ def _answers(arm: ArmData) -> list[bool]:
 
 
 def _cost(group: Rivals, arms: Sequence[ArmData]) -> Iterator[Finding]:
-    by_role = {arm.role: arm for arm in arms}
+    by_role = {arm.role: arm for arm in arms if arm.role == "healed" or arm.is_final}
     result = by_role.get("healed") or by_role.get("merged")
-    source = next((arm for arm in arms if group.source and arm.name == group.source.name), None)
+    source = group.source.arm if group.source else None
     if result is None or source is None or not result.size_bytes or not source.size_bytes:
         return
-    text = (
-        f"{_capital(title(result))} takes {times(result.size_bytes / source.size_bytes)} the disk of {title(source)}"
-    )
+    text = f"{capital(result.title)} takes {times(result.size_bytes / source.size_bytes)} the disk of {source.title}"
     numbers = f"{size(result.size_bytes)} against {size(source.size_bytes)}"
     fast, yardstick = _rate(result), _rate(source)
     if fast and yardstick:
@@ -167,13 +187,9 @@ def _speeds(result: Estimate, source: Estimate) -> str:
     return f"generates at {times(result.value / source.value)} its speed"
 
 
-def _capital(text: str) -> str:
-    return text[0].upper() + text[1:]
-
-
 def _missing(arms: Sequence[ArmData]) -> Iterator[Finding]:
     for missing in dict.fromkeys(arm.missing for arm in arms if arm.missing):
-        names = ", ".join(title(arm) for arm in arms if arm.missing == missing)
+        names = ", ".join(arm.title for arm in arms if arm.missing == missing)
         text = f"Of {names} there is no {', no '.join(missing)}."
         yield Finding(about="missing", tone="loss", text=text, numbers="The run did not come to it, or it failed.")
 
@@ -189,9 +205,12 @@ def _notes(data: ReportData, recipe: Recipe) -> Iterator[Finding]:
         if source.nan or source.inf:
             bad = f"{source.nan} weights that are not a number and {source.inf} that are infinite"
             yield _note(f"Source {source.name} holds {bad}.")
+    for merge in data.merges:
+        for note in merge.account.notes if merge.account else ():
+            yield _note(f"Merge {merge.name}: {note}")
     fallen = [arm for arm in data.arms if arm.fallback_tensors]
     if fallen:
-        rows = ", ".join(f"{arm.fallback_tensors} of {title(arm)}" for arm in fallen)
+        rows = ", ".join(f"{arm.fallback_tensors} of {arm.title}" for arm in fallen)
         text = "Some tensors do not fit the blocks of their quantization type, and took a larger one."
         yield _note(text, f"{rows}.")
     if any(arm.role == "reference" for arm in data.arms) and recipe.benchmark.perplexity.texts:

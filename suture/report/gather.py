@@ -3,46 +3,37 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
-from itertools import groupby
-from operator import attrgetter
-from typing import Literal, TypeVar
+from typing import Literal
 
-from suture.recipe import Passthrough, Recipe
+from suture.recipe import Recipe
 from suture.report.comparison import recoveries
 from suture.report.data import (
+    FINAL,
     ArmData,
-    DroppedTensors,
     Interval,
-    MergeData,
     ReportData,
     SourceData,
-    StackPart,
     StepData,
     TestResult,
     TrainingData,
 )
 from suture.report.facts import (
     BenchmarkFacts,
-    DroppedTensor,
     FetchFacts,
     FuseFacts,
     GgufFacts,
-    MergeFacts,
     PerplexityFacts,
-    StepFacts,
+    Shelf,
     TestFacts,
     TrainFacts,
+    facts_of,
 )
 from suture.report.findings import find
 from suture.report.inputs import ArmView, ReportInput, Role, SourceView, StepView
+from suture.report.merges import merges_of
+from suture.report.standings import standings
 from suture.statistics import wilson
 from suture.store import Artifact, Manifest, RunRecord, StepRecord, Store
-
-Facts = TypeVar("Facts", bound=StepFacts)
-
-Shelf = Mapping[str, Artifact]
-"""The run's artifacts that are in the store, by key."""
 
 
 def gather(store: Store, asked: ReportInput) -> ReportData:
@@ -60,42 +51,45 @@ def gather(store: Store, asked: ReportInput) -> ReportData:
         started=run.started,
         ended=run.ended,
         findings=(),
-        arms=tuple(_arm(arm, shelf) for arm in asked.arms),
+        arms=tuple(_arm(arm, shelf, healed=recipe.heal is not None) for arm in asked.arms),
         recovery=(),
         trainings=tuple(_training(step, shelf) for step in asked.steps if step.step in ("finetune", "heal")),
-        merge=_merge(asked, shelf),
+        merges=merges_of(asked, shelf),
+        standings=(),
         steps=tuple(_step(step, run, shelf) for step in asked.steps),
         sources=tuple(_source(source, recipe, shelf) for source in asked.sources),
         tools=_tools(shelf),
         packages=_packages(shelf),
         recipe=recipe.model_dump(mode="json"),
     )
-    healed = measured.model_copy(update={"recovery": recoveries(measured.arms)})
-    return healed.model_copy(update={"findings": find(healed, recipe)})
+    compared = measured.model_copy(
+        update={
+            "recovery": recoveries(measured.arms, measured.merges),
+            "standings": standings(measured.arms, measured.merges),
+        }
+    )
+    return compared.model_copy(update={"findings": find(compared, recipe)})
 
 
 def _keys(arm: ArmView) -> tuple[str, ...]:
     return tuple(key for key in (arm.gguf, arm.perplexity, arm.benchmark) if key)
 
 
-def _facts(kind: type[Facts], key: str, shelf: Shelf) -> Facts | None:
-    return kind.model_validate(shelf[key].facts) if key in shelf else None
-
-
 # -- arms -----------------------------------------------------------------------------------------------------
 
 
-def _arm(arm: ArmView, shelf: Shelf) -> ArmData:
+def _arm(arm: ArmView, shelf: Shelf, *, healed: bool) -> ArmData:
     asked = {"gguf": arm.gguf, "perplexity": arm.perplexity, "benchmark": arm.benchmark}
-    gguf = _facts(GgufFacts, arm.gguf, shelf)
+    gguf = facts_of(GgufFacts, arm.gguf, shelf)
     measured = {
         **_file(gguf),
-        **_perplexity(_facts(PerplexityFacts, arm.perplexity, shelf)),
-        **_answers(_facts(BenchmarkFacts, arm.benchmark, shelf)),
+        **_perplexity(facts_of(PerplexityFacts, arm.perplexity, shelf)),
+        **_answers(facts_of(BenchmarkFacts, arm.benchmark, shelf)),
     }
     return ArmData.model_validate(
         {
             "name": arm.name,
+            "title": title(arm.name, arm.role, healed=healed),
             "role": arm.role,
             "quant": arm.quant or (gguf.type if gguf else ""),
             "key": arm.gguf,
@@ -103,6 +97,25 @@ def _arm(arm: ArmView, shelf: Shelf) -> ArmData:
             **measured,
         }
     )
+
+
+def title(name: str, role: Role, *, healed: bool) -> str:
+    """Return what a sentence calls an arm.
+
+    Args:
+        name: Of its row: `merged`, or `merged Q8_0` where there are several types.
+        role: Its role.
+        healed: Whether the run heals its merge, which is then the raw one.
+    """
+    titles = {
+        FINAL: "the raw merge" if healed else "the merge",
+        "healed": "the healed merge",
+        "control": "the control",
+    }
+    model, space, quant = name.partition(" ")
+    if model == role and model in titles:
+        return f"{titles[model]}{space}{quant}"
+    return f"{'merge' if role == 'merged' else role} {name}"
 
 
 def _file(facts: GgufFacts | None) -> dict[str, object]:
@@ -121,6 +134,8 @@ def _perplexity(facts: PerplexityFacts | None) -> dict[str, object]:
     return {
         "perplexity": facts.estimate,
         "perplexities": {name: text.estimate for name, text in facts.texts.items()},
+        "chunks": {name: text.chunks for name, text in facts.texts.items() if text.chunks},
+        "tokenizer": facts.tokenizer,
     }
 
 
@@ -156,7 +171,7 @@ def _test(facts: TestFacts) -> TestResult:
 def _training(step: StepView, shelf: Shelf) -> TrainingData:
     """Return a training; its model's name is the last word of its label, as in `finetune control`."""
     name = step.label.rpartition(" ")[2]
-    trained = {**_trained(_facts(TrainFacts, step.key, shelf)), **_fused(step.key, shelf)}
+    trained = {**_trained(facts_of(TrainFacts, step.key, shelf)), **_fused(step.key, shelf)}
     if step.key in shelf:
         trained["losses"] = _losses(shelf[step.key])
     return TrainingData.model_validate({"name": name, "role": _role(step.step, name), "key": step.key, **trained})
@@ -183,46 +198,6 @@ def _fused(adapter: str, shelf: Shelf) -> dict[str, object]:
 def _losses(adapter: Artifact) -> tuple[tuple[int, float], ...]:
     rows = [json.loads(line) for line in (adapter.path / "losses.jsonl").read_text().splitlines()]
     return tuple((row["step"], row["loss"]) for row in rows)
-
-
-# -- merge ----------------------------------------------------------------------------------------------------
-
-
-def _merge(asked: ReportInput, shelf: Shelf) -> MergeData | None:
-    key = next(step.key for step in asked.steps if step.step == "merge")
-    facts = _facts(MergeFacts, key, shelf)
-    if facts is None:
-        return None
-    return MergeData(
-        method=asked.recipe.merge.method,
-        key=key,
-        stack=_stack(asked.recipe),
-        layers=facts.layers,
-        seams=facts.seams,
-        tensors_in=facts.tensors_in,
-        tensors_out=facts.tensors_out,
-        copied=facts.copied,
-        merged=facts.merged,
-        dropped=_dropped(facts.dropped),
-        parameters=facts.parameters,
-        size_bytes=facts.bytes,
-    )
-
-
-def _stack(recipe: Recipe) -> tuple[StackPart, ...]:
-    if not isinstance(recipe.merge, Passthrough):
-        return ()
-    return tuple(
-        StackPart(source=part.source, first=part.layers[0], last=part.layers[1] - 1) for part in recipe.merge.slices
-    )
-
-
-def _dropped(tensors: Iterable[DroppedTensor]) -> tuple[DroppedTensors, ...]:
-    reason = attrgetter("source", "reason")
-    return tuple(
-        DroppedTensors(source=source, reason=why, tensors=tuple(sorted(tensor.tensor for tensor in group)))
-        for (source, why), group in groupby(sorted(tensors, key=reason), key=reason)
-    )
 
 
 # -- steps and provenance -------------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ import yaml
 
 from suture import __version__
 from suture.report import numbers, plots, tables
-from suture.report.data import ArmData, Finding, ReportData, StepData
+from suture.report.data import ArmData, Finding, MergeData, ReportData, StepData
 from suture.report.markup import Markup, element
 from suture.report.tables import Table
 
@@ -29,6 +29,7 @@ def html_page(data: ReportData) -> str:
         _scoreboard(data),
         _findings(data),
         _figures(data),
+        _standings(data),
         _tests(data),
         _merge(data),
         _trainings(data),
@@ -136,6 +137,20 @@ def _figure(svg: str | None, title: str, note: str) -> Markup:
     return element("figure", caption, element("div", Markup(plots.themed(svg)), role="img", aria_label=title))
 
 
+def _standings(data: ReportData) -> Markup:
+    if not data.standings:
+        return Markup()
+    note = (
+        "Difference of the perplexity to that of the parent that is best on the text; 95 % intervals, "
+        "over the chunks that both read."
+    )
+    figure = _figure(
+        plots.standings_plot(data), "Change of perplexity to the best parent", "Whiskers: 95 % intervals."
+    )
+    table = _table(tables.standing_rows(data))
+    return _section("Merges against their parents", figure, table, element("p", note, class_="small"))
+
+
 def _tests(data: ReportData) -> Markup:
     rows = tables.test_rows(data)
     if not rows:
@@ -148,26 +163,32 @@ def _tests(data: ReportData) -> Markup:
 
 
 def _merge(data: ReportData) -> Markup:
-    if data.merge is None:
+    rows = tables.merge_rows(data)
+    if not rows:
         return Markup()
-    return _section("Merge", _stack(data), _pairs({row["what"]: row["value"] for row in tables.merge_rows(data)}))
+    stacks = [_stack(merge, data) for merge in data.merges]
+    if len(data.merges) > 1:
+        return _section("Merges", *stacks, _table(rows))
+    return _section("Merge", *stacks, _pairs({row["what"]: row["value"] for row in rows}))
 
 
-def _stack(data: ReportData) -> Markup:
+def _stack(merge: MergeData, data: ReportData) -> Markup:
     """Return the layers of a stack side by side, each part as wide as it has layers, sewn together at the seams."""
-    if data.merge is None or not data.merge.stack:
+    if not merge.stack:
         return Markup()
+    seams = merge.account.seams if merge.account else ()
     parts: list[Markup] = []
     start = 0
-    for part in data.merge.stack:
+    for part in merge.stack:
         count = part.last - part.first + 1
         where = f"layers {part.first} to {part.last}"
         label = element("div", element("strong", part.source), " ", element("span", where))
         style = f"--arm: var(--{plots.colour(part.source, 'source', data)}); flex-grow: {count}"
-        seam = "seam" if start in data.merge.seams else ""
+        seam = "seam" if start in seams else ""
         parts.append(element("li", label, class_=seam, style=style, title=f"{part.source}, {where}"))
         start += count
-    return element("ol", *parts, class_="stack")
+    stack = element("ol", *parts, class_="stack")
+    return _titled(merge.name, stack) if len(data.merges) > 1 else stack
 
 
 def _trainings(data: ReportData) -> Markup:

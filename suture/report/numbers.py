@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 
+from pydantic import JsonValue
+
 from suture.progress import human_bytes, human_seconds
-from suture.report.data import ArmData, Estimate, Interval
+from suture.report.data import ArmData, Difference, Estimate, Interval
 
 MISSING = "\N{EN DASH}"
 
@@ -22,6 +24,51 @@ def percent(share: Estimate) -> str:
     """Return a share such as 0.84 as `84 ± 4 %`."""
     decimals = _decimals(100 * share.error, digits=1)
     return f"{100 * share.value:,.{decimals}f} ± {100 * share.error:,.{decimals}f} %"
+
+
+def apart(difference: Difference, than: str = "") -> str:
+    """Return how far two perplexities are apart as `1.2 ± 0.3 % lower than b on the same 32 chunks`."""
+    ratio = math.exp(difference.value)
+    much = percent(Estimate(value=abs(ratio - 1), error=ratio * difference.error))
+    chunks = f" on the same {difference.chunks} chunks" if difference.chunks else ""
+    other = f" than {than}" if than else ""
+    return f"{much} {'higher' if ratio >= 1 else 'lower'}{other}{chunks}"
+
+
+def change(difference: Difference) -> str:
+    """Return a difference of log-perplexities as the change of the perplexity: `-1.2 %`."""
+    return f"{_signed(difference.value, _figures(difference))} %"
+
+
+def change_interval(difference: Difference) -> str:
+    """Return a difference's interval as `-1.8 to -0.6 %`."""
+    decimals = _figures(difference)
+    return f"{_signed(difference.interval.low, decimals)} to {_signed(difference.interval.high, decimals)} %"
+
+
+def _signed(log_ratio: float, decimals: int) -> str:
+    """Return exp(log_ratio) - 1 in percent, with a true minus sign."""
+    return f"{100 * math.expm1(log_ratio):+,.{decimals}f}".replace("-", "\N{MINUS SIGN}")
+
+
+def _figures(difference: Difference) -> int:
+    return _decimals(100 * difference.error, digits=2)
+
+
+def setting(value: JsonValue) -> str:
+    """Return a setting of a recipe: `0.5`, `yes`, a gradient as `0 0.5 1`, filters as `self_attn 0.5, * 1`."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, dict):
+        return f"{value['filter']} {setting(value['value'])}"
+    if isinstance(value, list):
+        return (", " if any(isinstance(part, dict) for part in value) else " ").join(map(setting, value))
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def capital(text: str) -> str:
+    """Return a sentence's beginning with a capital letter."""
+    return text[0].upper() + text[1:]
 
 
 def times(ratio: float) -> str:

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import base64
 import io
+import math
 import re
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from suture.report.data import ArmData, ReportData, TrainingData
+from suture.report.data import FINAL, ArmData, ReportData, Standing, TrainingData
 from suture.report.numbers import with_error
 
 if TYPE_CHECKING:
@@ -47,7 +49,7 @@ _SMOOTHING = 8
 
 _SIZE = re.compile(r' (?:width|height)="[\d.]+pt"')
 
-_STYLE: dict[Any, Any] = {
+STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",  # text stays text: it can be searched, and takes the page's font
     "font.size": 9.0,
     "font.family": "sans-serif",
@@ -77,6 +79,28 @@ def perplexity_plot(data: ReportData) -> str | None:
     return _drawn("perplexity", 0.75 + _ROW * len(arms), lambda axes: _bars(axes, arms, colours))
 
 
+def standings_plot(data: ReportData) -> str | None:
+    """Return every merge's difference to its best parent, text by text, or None when there is nothing to compare."""
+    if not data.standings:
+        return None
+    return forest_plot(data.standings, lambda row: colour(row.model, row.role, data))
+
+
+def forest_plot(rows: Sequence[Standing], colour_of: Callable[[Standing], str]) -> str:
+    """Return a panel per text with a line per model: its change of perplexity to the best parent, with interval."""
+    texts = list(dict.fromkeys(row.text for row in rows))
+    models = list(dict.fromkeys(row.model for row in rows))
+
+    def draw(axes: Axes, text: str) -> None:
+        shown = [row for row in rows if row.text == text]
+        _forest(axes, shown, models, [colour_of(row) for row in shown])
+        if text == texts[-1]:
+            axes.set_xlabel("change of perplexity, % (left is better)")
+
+    height = len(texts) * (0.55 + 0.25 * len(models)) + 0.3
+    return _drawn("standings", height, *(partial(draw, text=text) for text in texts))
+
+
 def loss_plot(data: ReportData) -> str | None:
     """Return the loss curves of all trainings, or None when there are none."""
     trainings = [training for training in data.trainings if training.losses]
@@ -91,7 +115,10 @@ def colour(name: str, role: str, data: ReportData) -> str:
     if role != "source":
         return role
     sources = [source.name for source in data.sources]
-    number = sources.index(name.partition(" ")[0])  # `a Q4_K_M` is source a; names hold no spaces
+    model = name.partition(" ")[0]  # `a Q4_K_M` is source a; names hold no spaces
+    if model not in sources:  # a stage, which a stack takes layers from like from a source
+        return "merged"
+    number = sources.index(model)
     return f"source-{number % SOURCE_COLOURS + 1}"
 
 
@@ -108,17 +135,19 @@ def data_uri(svg: str) -> str:
     return f"data:image/svg+xml;base64,{base64.b64encode(svg.encode()).decode()}"
 
 
-def _drawn(name: str, height: float, draw: Callable[[Axes], None]) -> str:
-    """Draw on fresh axes; the same data gives the same text."""
+def _drawn(name: str, height: float, *draw: Callable[[Axes], None]) -> str:
+    """Draw on fresh axes, one below the other with one x axis; the same data gives the same text."""
     import matplotlib as mpl
     from matplotlib.backends.backend_svg import FigureCanvasSVG
     from matplotlib.figure import Figure
 
-    with mpl.rc_context({**_STYLE, "svg.hashsalt": name}):
+    with mpl.rc_context({**STYLE, "svg.hashsalt": name}):
         figure = Figure(figsize=(_WIDTH, height), layout="constrained", facecolor=PALETTE["paper"])
         FigureCanvasSVG(figure)
-        axes = figure.add_subplot(facecolor="none")
-        draw(axes)
+        panels = figure.subplots(len(draw), 1, sharex=True, squeeze=False)[:, 0]
+        for axes, fill in zip(panels, draw, strict=True):
+            axes.set_facecolor("none")
+            fill(axes)
         return _svg(figure, name)
 
 
@@ -149,6 +178,33 @@ def _bars(axes: Axes, arms: Sequence[ArmData], colours: Sequence[str]) -> None:
     if not logarithmic:
         axes.set_xlim(left=0)
     axes.set_xlabel(f"perplexity, lower is better{' (log scale)' if logarithmic else ''}")
+    axes.spines["left"].set_visible(False)
+    axes.grid(axis="x")
+    axes.set_axisbelow(True)
+
+
+def _forest(axes: Axes, rows: Sequence[Standing], models: Sequence[str], colours: Sequence[str]) -> None:
+    axes.axvline(0, color=PALETTE["muted"], linewidth=0.8)
+    for row, ink in zip(rows, colours, strict=True):
+        interval = row.difference.interval
+        low, value, high = (100 * math.expm1(each) for each in (interval.low, row.difference.value, interval.high))
+        axes.errorbar(
+            value,
+            models.index(row.model),
+            xerr=[[value - low], [high - value]],
+            fmt="o",
+            color=PALETTE[ink],
+            markersize=4.5,
+            elinewidth=1.6,
+            capsize=3,
+        )
+    # the name of a stage tells what it is
+    final = {row.model: row.method for row in rows if row.method and row.model.partition(" ")[0] == FINAL}
+    names = [f"{model} ({final[model]})" if model in final else model for model in models]
+    axes.set_yticks(range(len(models)), names, color=PALETTE["ink"])
+    axes.set_ylim(len(models) - 0.5, -0.5)
+    parents = ", ".join(dict.fromkeys(row.parent for row in rows))
+    axes.set_title(f"{rows[0].text}: best parent {parents}", loc="left", fontsize=9.0, color=PALETTE["muted"])
     axes.spines["left"].set_visible(False)
     axes.grid(axis="x")
     axes.set_axisbelow(True)

@@ -5,7 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from suture.report import numbers
-from suture.report.data import ArmData, ReportData, StepData, TrainingData
+from suture.report.data import (
+    ArmData,
+    MergeAccount,
+    MergeData,
+    MergedModel,
+    ReportData,
+    StackPart,
+    StepData,
+    TrainingData,
+)
 
 Table = list[dict[str, str]]
 """One dictionary per row, all with the same columns: what Prefect's table artifacts show."""
@@ -126,21 +135,78 @@ def version_rows(data: ReportData) -> Table:
     return [*tools, *({"what": name, "version": ", ".join(found)} for name, found in data.packages.items())]
 
 
-def merge_rows(data: ReportData) -> Table:
-    """Return the account of the merge's tensors."""
-    merge = data.merge
-    if merge is None:
-        return []
-    rows = {
-        "method": merge.method,
-        "layers": numbers.count(merge.layers),
-        "seams": ", ".join(f"before layer {seam}" for seam in merge.seams) or "none",
-        "parameters": numbers.count(merge.parameters),
-        "size": numbers.size(merge.size_bytes),
-        "tensors read": numbers.count(merge.tensors_in),
-        "tensors written": numbers.count(merge.tensors_out),
-        "copied byte for byte": numbers.count(merge.copied),
-        "computed": numbers.count(merge.merged),
-        **{f"left out of {part.source}: {part.reason}": numbers.count(len(part.tensors)) for part in merge.dropped},
+def standing_rows(data: ReportData) -> Table:
+    """Return where every merge stands against its parents, text by text."""
+    verdicts = {
+        "better": "better than each parent",
+        "even": "no detectable difference",
+        "between": "worse than one parent",
+        "worse": "worse than each parent",
     }
-    return [{"what": what, "value": value} for what, value in rows.items()]
+    return [
+        {
+            "model": row.model,
+            "method": row.method or "no merge",
+            "text": row.text,
+            "perplexity": numbers.with_error(row.perplexity),
+            "best parent": row.parent,
+            "difference": numbers.change(row.difference),
+            "95 % interval": numbers.change_interval(row.difference),
+            "verdict": verdicts[row.verdict],
+        }
+        for row in data.standings
+    ]
+
+
+def merge_rows(data: ReportData) -> Table:
+    """Return one row per merge where there are several, else the account of the only one."""
+    rows = [_merge(merge) for merge in data.merges]
+    if len(rows) > 1:
+        return [{"merge": merge.name, **row} for merge, row in zip(data.merges, rows, strict=True)]
+    account = data.merges[0].account if data.merges else None
+    if account is None:
+        return []
+    left_out = {
+        f"left out of {part.source}: {part.reason}": numbers.count(len(part.tensors)) for part in account.dropped
+    }
+    return [{"what": what, "value": value} for what, value in {**rows[0], **left_out}.items() if value]
+
+
+def _merge(merge: MergeData) -> dict[str, str]:
+    account = merge.account
+    asked = {
+        "method": merge.method,
+        "models": ", ".join(map(_model, merge.models)) or ", ".join(map(_part, merge.stack)),
+        "settings": ", ".join(f"{name} {numbers.setting(value)}" for name, value in merge.settings.items()),
+    }
+    if account is None:
+        return asked | dict.fromkeys(("layers", "seams", "parameters", "size", *_TENSORS), numbers.MISSING)
+    return {
+        **asked,
+        "layers": numbers.count(account.layers),
+        "seams": ", ".join(f"before layer {seam}" for seam in account.seams) or "none",
+        "parameters": numbers.count(account.parameters),
+        "size": numbers.size(account.size_bytes),
+        **{column: numbers.count(say(account)) for column, say in _TENSORS.items()},
+    }
+
+
+_TENSORS: dict[str, Callable[[MergeAccount], int]] = {
+    "tensors read": lambda account: account.tensors_in,
+    "tensors written": lambda account: account.tensors_out,
+    "copied byte for byte": lambda account: account.copied,
+    "computed": lambda account: account.merged,
+    "left out": lambda account: sum(len(part.tensors) for part in account.dropped),
+}
+"""Column -> how many tensors of a merge."""
+
+
+def _model(model: MergedModel) -> str:
+    layers = f" {model.layers[0]} to {model.layers[1]}" if model.layers else ""
+    settings = ", ".join(f"{name} {numbers.setting(value)}" for name, value in model.settings.items())
+    return f"{model.source}{layers}{f' ({settings})' if settings else ''}"
+
+
+def _part(part: StackPart) -> str:
+    scaled = "" if part.scale == 1.0 else f" (times {numbers.setting(part.scale)})"
+    return f"{part.source} {part.first} to {part.last}{scaled}"

@@ -18,6 +18,7 @@ from suture.bench.runner import run_suite
 from suture.bench.suite import SUITE, select
 from suture.corpus import pin_text, read_text
 from suture.errors import ProcessError, SutureError, TransientError
+from suture.gguf.metadata import tokenizer_digest
 from suture.gguf.perplexity import Estimate, measure
 from suture.gguf.reference import pin_reference
 from suture.gguf.server import serving
@@ -169,7 +170,11 @@ def test_perplexity_over_several_texts(
         "builtin-code.log",
     }
     assert set(facts["texts"]) == {"story.txt", "builtin:code"}
-    estimates = {name: Estimate(**row) for name, row in facts["texts"].items()}
+    estimates = {
+        name: Estimate(**{**row, "chunks": tuple(row["chunks"])}) for name, row in facts["texts"].items()
+    }
+    assert all(len(estimate.chunks) == 3 for estimate in estimates.values())
+    assert facts["tokenizer"] == tokenizer_digest(module_store.load(model.key).only(".gguf"))
     assert Estimate(facts["value"], facts["error"], facts["tokens"]) == combine(list(estimates.values()))
     assert estimates["story.txt"].value < estimates["builtin:code"].value  # it repeats itself
 

@@ -238,8 +238,8 @@ def test_a_full_disk_is_called_that(converted: Made, tmpfs: Callable[[int], Path
 # -- perplexity ---------------------------------------------------------------------------------------------------
 
 
-def plain_perplexity(folder: Path, text: str, chunks: int, context: int) -> tuple[float, float]:
-    """Return exp(mean nll) over the second half of each chunk, and its standard error; with torch."""
+def plain_perplexity(folder: Path, text: str, chunks: int, context: int) -> tuple[float, float, np.ndarray]:
+    """Return exp(mean nll) over the second half of each chunk, its standard error, and each chunk's; with torch."""
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
@@ -251,7 +251,8 @@ def plain_perplexity(folder: Path, text: str, chunks: int, context: int) -> tupl
             nll = torch.nn.functional.cross_entropy(logits[:-1], chunk[1:], reduction="none")
             losses += nll[context // 2 :].tolist()
     value = math.exp(np.mean(losses))
-    return value, value * float(np.std(losses)) / math.sqrt(len(losses) - 1)
+    error = value * float(np.std(losses)) / math.sqrt(len(losses) - 1)
+    return value, error, np.reshape(losses, (chunks, -1)).mean(axis=1)
 
 
 def test_perplexity_is_what_torch_makes_of_the_same_checkpoint(
@@ -259,8 +260,10 @@ def test_perplexity_is_what_torch_makes_of_the_same_checkpoint(
 ) -> None:
     progress = Recorder()
     found = perplexity.measure(converted.gguf, text, chunks=6, context=64, log=tmp_path / "log", progress=progress)
-    value, error = plain_perplexity(checkpoint.path, text.read_text(), 6, 64)
+    value, error, each = plain_perplexity(checkpoint.path, text.read_text(), 6, 64)
     assert found.value == pytest.approx(value, rel=0.01)
+    assert found.chunks == pytest.approx(each, abs=0.02)
+    assert math.exp(np.mean(found.chunks)) == pytest.approx(found.value, rel=1e-4)
     assert found.error == pytest.approx(error, rel=0.02)
     assert found.tokens == 6 * 31
     assert progress.last == (6, 6, "chunks")

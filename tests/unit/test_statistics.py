@@ -1,15 +1,30 @@
-"""Every closed form against statsmodels, whose code shares nothing with ours."""
+"""Every closed form against scipy or statsmodels, whose code shares nothing with ours."""
 
 from __future__ import annotations
 
+import math
+
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import stats
 from statsmodels.stats.contingency_tables import mcnemar as reference_mcnemar
 from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.proportion import proportion_confint
 
-from suture.statistics import Z, holm, mcnemar, wilson
+from suture.statistics import (
+    Sampled,
+    Z,
+    crossed,
+    holm,
+    mcnemar,
+    mean,
+    student,
+    student_quantile,
+    weighted,
+    wilson,
+)
 
 outcomes = st.lists(st.tuples(st.booleans(), st.booleans()), min_size=1, max_size=60)
 
@@ -54,3 +69,63 @@ def test_holm_is_that_of_statsmodels(p_values: list[float]) -> None:
 
 def test_z_is_that_of_95_percent() -> None:
     assert pytest.approx(1.959963984540054) == Z
+
+
+# -- means ----------------------------------------------------------------------------------------------------
+
+
+@settings(deadline=None)
+@given(t=st.floats(0, 50), freedom=st.integers(1, 400))
+def test_student_is_that_of_scipy(t: float, freedom: int) -> None:
+    assert student(t, freedom) == pytest.approx(1 - 2 * stats.t.sf(t, freedom), abs=1e-12)
+
+
+@pytest.mark.parametrize("freedom", [1, 2, 3, 4, 31, 63, 1000])
+def test_its_quantile_is_that_of_scipy(freedom: int) -> None:
+    assert student_quantile(freedom) == pytest.approx(stats.t.ppf(0.975, freedom), rel=1e-12)
+
+
+def test_a_mean_has_the_interval_and_p_value_of_a_t_test() -> None:
+    sample = np.random.default_rng(1).normal(0.3, 1, 12)
+    found, expected = mean(sample.tolist()), stats.ttest_1samp(sample, 0)
+    assert found.interval == pytest.approx(tuple(expected.confidence_interval(0.95)))
+    assert found.p == pytest.approx(expected.pvalue)
+
+
+@pytest.mark.parametrize(("value", "p"), [(0.0, 1.0), (0.1, 0.0)])
+def test_without_scatter_a_difference_is_certain(value: float, p: float) -> None:
+    found = mean([value] * 5)
+    assert found.p == p
+    assert found.interval == (value, value)
+
+
+def test_the_difference_of_two_means_is_welchs_test() -> None:
+    random = np.random.default_rng(2)
+    first, second = random.normal(1, 1, 9), random.normal(0, 3, 14)
+    found = weighted([mean(first.tolist()), mean(second.tolist())], [1, -1])
+    expected = stats.ttest_ind(first, second, equal_var=False)
+    assert found.value / found.error == pytest.approx(expected.statistic)
+    assert found.freedom == math.floor(expected.df)
+
+
+def test_certain_means_add_up_to_a_certain_one() -> None:
+    assert weighted([mean([1.0, 1.0]), mean([3.0] * 4)], [0.25, 0.75]) == Sampled(2.5, 0.0, 4)
+
+
+@pytest.mark.parametrize("seeds", [0.0, 0.2, 1.0])
+def test_a_crossed_interval_holds_for_other_seeds_and_other_chunks(seeds: float) -> None:
+    """In at least 90 of 100 repetitions it covers the mean of all seeds and chunks, which is 0."""
+    random = np.random.default_rng(7)
+    covered = 0
+    for _ in range(400):
+        table = random.normal(0, seeds, (3, 1)) + random.normal(0, 1, (1, 48)) + random.normal(0, 0.7, (3, 48))
+        low, high = crossed(table.tolist()).interval
+        covered += low <= 0 <= high
+    assert 0.9 <= covered / 400 <= 0.995
+
+
+def test_crossed_rows_that_agree_are_one_row() -> None:
+    row = np.random.default_rng(8).normal(0.2, 1, 30).tolist()
+    found, alone = crossed([row, row, row]), mean(row)
+    assert (found.value, found.error) == (pytest.approx(alone.value), pytest.approx(alone.error))
+    assert found.freedom == alone.freedom

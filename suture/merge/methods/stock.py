@@ -15,8 +15,9 @@ _LEAST_PRODUCT = 1e-6
 def model_stock(inputs: Inputs, *, filter_wise: bool, dialect: Dialect) -> Combine:
     """Return base + t * (mean(x_i) - base), with t = s cos / (1 + (s - 1) cos).
 
-    Jang et al. 2024, Model Stock (arXiv 2403.19522), for s fine-tuned models; cos is the mean of the cosines between the task
-    vectors, tensor by tensor. The paper knows angles up to 90 degrees; beyond, its t would lead away from the models.
+    Jang et al. 2024, Model Stock (arXiv 2403.19522), for s fine-tuned models; cos is the mean of the cosines
+    between the task vectors, tensor by tensor. The paper knows angles up to 90 degrees; beyond, its t would lead away
+    from the models.
 
     Args:
         inputs: The models and their base. Chunks hold whole rows.

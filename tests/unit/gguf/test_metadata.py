@@ -98,6 +98,14 @@ def test_the_summary_shows_values_and_counts_long_arrays(small_gguf: Path) -> No
     assert not any(name.startswith("GGUF.") for name in shown)
 
 
+@pytest.mark.parametrize(
+    ("key", "same"), [("tokenizer.ggml.pre", False), ("tokenizer.chat_template", True), ("general.name", True)]
+)
+def test_a_tokenizer_is_known_by_what_cuts_text(small_gguf: Path, key: str, same: bool) -> None:
+    before = metadata.tokenizer_digest(small_gguf)
+    assert (metadata.tokenizer_digest(stamped(small_gguf, {key: "other"})) == before) == same
+
+
 @pytest.mark.parametrize("content", [b"", b"GG", b"PK\x03\x04 and more", b"\x93NUMPY"])
 def test_what_is_not_a_gguf_is_refused_with_its_first_bytes(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "model.gguf"

@@ -10,7 +10,7 @@ from suture.report.data import ReportData
 from suture.report.gather import gather
 from suture.report.inputs import ReportInput
 from suture.store import Store
-from tests.unit.report.demo_report import demo_run
+from tests.unit.report.demo_report import blend_run, demo_run
 
 Lose = Callable[..., ReportInput]
 
@@ -32,6 +32,13 @@ def demo(finished: tuple[Store, ReportInput]) -> ReportInput:
 def data(finished: tuple[Store, ReportInput]) -> ReportData:
     """The demo's report."""
     return gather(*finished)
+
+
+@pytest.fixture(scope="session")
+def blend(tmp_path_factory: pytest.TempPathFactory) -> ReportData:
+    """The report of rival blends."""
+    store = Store(tmp_path_factory.mktemp("blend"))
+    return gather(store, blend_run(store))
 
 
 @pytest.fixture

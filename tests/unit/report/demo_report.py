@@ -6,6 +6,7 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from random import Random
 
 from pydantic import JsonValue
 
@@ -126,6 +127,21 @@ class Made:
         }
         return self.step(f"fuse {label.rpartition(' ')[2]}", fused, [model, adapter], seconds=3.1)
 
+    def blend(self, label: str, parents: Sequence[str], notes: Sequence[str] = ()) -> str:
+        facts: Facts = {
+            "layers": 30,
+            "tensors_in": 272 * len(parents),
+            "tensors_out": 272,
+            "copied": 0,
+            "merged": 272,
+            "dropped": [],
+            "seams": [],
+            "notes": list(notes),
+            "bytes": 269_060_552,
+            "parameters": 134_515_008,
+        }
+        return self.step(label, facts, parents, seconds=1.1)
+
     def merge(self, a: str, b: str) -> str:
         dropped: list[JsonValue] = [
             {"tensor": f"model.layers.{layer}.mlp.up_proj.weight", "source": source, "reason": "layer not in a slice"}
@@ -146,7 +162,15 @@ class Made:
         }
         return self.step("merge", facts, [a, b], seconds=0.9)
 
-    def arm(self, name: str, role: str, checkpoint: str, measured: tuple[float, float], passed: int) -> ArmView:
+    def arm(
+        self,
+        name: str,
+        role: str,
+        checkpoint: str,
+        measured: tuple[float, float],
+        passed: int,
+        by_text: Mapping[str, float] | None = None,
+    ) -> ArmView:
         deep = role in ("merged", "healed")
         size = 152_400_128 if deep else 105_454_144
         converted = self.step(
@@ -164,13 +188,14 @@ class Made:
             tool=LLAMA_CPP,
         )
         value, error = measured
+        by_text = by_text or {"prose": 0.8 * value, "code": 1.25 * value}
         texts: dict[str, JsonValue] = {
-            "prose": {"value": round(0.8 * value, 4), "error": error, "tokens": 4096},
-            "code": {"value": round(1.25 * value, 4), "error": error, "tokens": 4096},
+            text: {"value": round(each, 4), "error": error, "tokens": 4096, "chunks": _chunks(name, text, each)}
+            for text, each in by_text.items()
         }
         perplexity = self.step(
             f"perplexity {name}",
-            {"value": value, "error": error, "tokens": 8192, "texts": texts},
+            {"value": value, "error": error, "tokens": 8192, "texts": texts, "tokenizer": "49152 tokens"},
             [gguf],
             seconds=24.0,
             tool=LLAMA_CPP,
@@ -210,6 +235,15 @@ class Made:
 def _loss(step: int, steps: int, first: float, last: float) -> float:
     noise = 0.11 * math.sin(37.7 * step) + 0.07 * math.sin(11.3 * step * step)
     return round(last + (first - last) * math.exp(-5 * step / steps) + noise, 4)
+
+
+def _chunks(name: str, text: str, perplexity: float) -> list[JsonValue]:
+    """Return losses of 16 chunks: hard and easy ones for all arms alike, with a little of the arm's own."""
+    random = Random(text)
+    hardness = [random.gauss(0, 0.3) for _ in range(16)]
+    random = Random(name + text)
+    own = [hard + random.gauss(0, 0.008) for hard in hardness]
+    return [round(math.log(perplexity) + each - sum(own) / 16, 6) for each in own]
 
 
 def demo_recipe(**changes: object) -> Recipe:
@@ -259,8 +293,67 @@ def demo_run(store: Store) -> ReportInput:
         made.arm("healed", "healed", healed, (22.31, 0.47), 3),
         made.arm("control", "control", control, (19.05, 0.39), 5),
     )
+    return _finished(made, recipe, arms)
+
+
+def blend_recipe() -> Recipe:
+    """Return a recipe of rival blends, and of a source that was trained on all texts at once."""
+    training = demo_recipe().sources[0].finetune
+    models = [{"source": "a"}, {"source": "b"}]
+    return demo_recipe(
+        name="demo-blend",
+        sources=[
+            {"name": "base", "model": MODEL},
+            *({"name": name, "model": MODEL, "finetune": training} for name in ("a", "b", "mix")),
+        ],
+        stages=[
+            {"name": "slerp", "merge": {"method": "slerp", "base": "a", "models": models, "t": [0.4, 0.6]}},
+            {
+                "name": "arithmetic",
+                "merge": {"method": "task_arithmetic", "base": "base", "models": models, "lambda": 0.8},
+            },
+        ],
+        merge={"method": "linear", "base": "a", "models": models},
+        heal=None,
+    )
+
+
+BLENDED: Mapping[str, tuple[float, float]] = {
+    "base": (18.45, 9.75),
+    "a": (17.18, 9.12),
+    "b": (16.11, 9.33),
+    "mix": (16.34, 8.80),
+    "slerp": (15.80, 9.11),
+    "arithmetic": (17.50, 9.60),
+    "merged": (15.80, 8.90),
+}
+"""Perplexities on prose and code: one merge beats both parents on both, one on prose alone, one is worse."""
+
+
+def blend_run(store: Store) -> ReportInput:
+    """Fill a store with the artifacts of rival blends, and return what their report is made from."""
+    made, recipe = Made(store), blend_recipe()
+    fetched = made.fetch()
+    checkpoints = {"base": fetched}
+    for name in ("a", "b", "mix"):
+        data = made.step(f"dataset {name}", {"sequences": 60, "tokens": 7680}, [fetched])
+        checkpoints[name] = made.training(f"finetune {name}", fetched, data, 3.05, 2.62)
+    children = [checkpoints["a"], checkpoints["b"]]
+    checkpoints["slerp"] = made.blend("merge slerp", children)
+    note = "2 tensors hold numbers that are too large for 16 bits"
+    checkpoints["arithmetic"] = made.blend("merge arithmetic", [fetched, *children], [note])
+    checkpoints["merged"] = made.blend("merge", children)
+    arms: list[ArmView] = []
+    for name, (prose, code) in BLENDED.items():
+        role = "source" if name in ("base", "a", "b", "mix") else "merged"
+        whole = math.sqrt(prose * code)
+        arms.append(made.arm(name, role, checkpoints[name], (whole, 0.02 * whole), 4, {"prose": prose, "code": code}))
+    return _finished(made, recipe, arms)
+
+
+def _finished(made: Made, recipe: Recipe, arms: Sequence[ArmView]) -> ReportInput:
     run = RunRecord(
-        run="20261122-031502-demo-stack-3fa9",
+        run=f"20261122-031502-{recipe.name}-3fa9",
         recipe=recipe.model_dump(mode="json"),
         started=STARTED,
         ended=STARTED + timedelta(minutes=18, seconds=41),
@@ -269,5 +362,6 @@ def demo_run(store: Store) -> ReportInput:
         steps=tuple(made.records),
         flow_run="0b0c5f0e-6f3a-4a51-9d3f-4d41cf0f7a11",
     )
-    sources = tuple(SourceView(name=name, model=MODEL, commit=COMMIT, licence="Apache-2.0") for name in ("a", "b"))
-    return ReportInput(recipe=recipe, run=run, sources=sources, steps=tuple(made.steps), arms=arms)
+    names = [source.name for source in recipe.sources]
+    sources = tuple(SourceView(name=name, model=MODEL, commit=COMMIT, licence="Apache-2.0") for name in names)
+    return ReportInput(recipe=recipe, run=run, sources=sources, steps=tuple(made.steps), arms=tuple(arms))

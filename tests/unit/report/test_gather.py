@@ -32,6 +32,10 @@ def test_an_arm_has_the_numbers_of_its_manifests(
     assert {text: each.value for text, each in arm.perplexities.items()} == {
         text: each["value"] for text, each in perplexity["texts"].items()
     }
+    assert {text: list(each) for text, each in arm.chunks.items()} == {
+        text: each["chunks"] for text, each in perplexity["texts"].items()
+    }
+    assert arm.tokenizer == perplexity["tokenizer"]
     assert (arm.size_bytes, arm.fallback_tensors) == (gguf["size_bytes"], gguf["fallback_tensors"])
     assert (arm.tokens_per_second, arm.tokens_per_second_error) == tuple(benchmark["tokens_per_second"].values())
     assert (arm.passed, arm.total) == (benchmark["passed"], 10)
@@ -69,10 +73,12 @@ def test_every_training_has_its_losses_and_what_became_of_it(data: ReportData) -
 
 
 def test_the_merge_is_accounted_for(data: ReportData) -> None:
-    assert data.merge is not None
-    assert (data.merge.layers, data.merge.seams, data.merge.copied) == (48, (24,), 434)
-    assert [(part.source, part.first, part.last) for part in data.merge.stack] == [("a", 0, 23), ("b", 6, 29)]
-    assert [(part.source, part.reason, len(part.tensors)) for part in data.merge.dropped] == [
+    (merge,) = data.merges
+    account = merge.account
+    assert account is not None
+    assert (account.layers, account.seams, account.copied) == (48, (24,), 434)
+    assert [(part.source, part.first, part.last) for part in merge.stack] == [("a", 0, 23), ("b", 6, 29)]
+    assert [(part.source, part.reason, len(part.tensors)) for part in account.dropped] == [
         ("a", "layer not in a slice", 6),
         ("b", "layer not in a slice", 6),
         ("b", "taken from the base", 1),
@@ -126,7 +132,7 @@ def test_a_run_that_made_nothing_still_has_a_report(store: Store, demo: ReportIn
         store.remove(step.key)
     run = demo.run.model_copy(update={"steps": (), "state": "failed", "ended": None})
     data = gather(store, demo.model_copy(update={"run": run}))
-    assert data.merge is None
+    assert [merge.account for merge in data.merges] == [None]
     assert data.seconds is None
     assert {step.state for step in data.steps} == {"missing"}
 

@@ -132,7 +132,7 @@ def test_a_failed_run_shows_its_error_and_what_is_missing(data: ReportData) -> N
     arm = data.arms[3].model_copy(
         update={"perplexity": None, "size_bytes": None, "tokens_per_second": None, "passed": None}
     )
-    failed = data.model_copy(update={"state": "failed", "error": "The disk is full.", "arms": (arm,), "merge": None})
+    failed = data.model_copy(update={"state": "failed", "error": "The disk is full.", "arms": (arm,), "merges": ()})
     page = html_page(failed)
     assert '<pre class="error">The disk is full.</pre>' in page
     assert page.count('<span class="missing">missing</span>') == 4
@@ -149,7 +149,8 @@ def test_bars_of_time_are_for_what_was_built(data: ReportData) -> None:
 
 
 def test_seams_are_sewn_where_the_merge_has_them(data: ReportData) -> None:
-    assert data.merge is not None
-    whole = data.merge.model_copy(update={"seams": ()})
+    (merge,) = data.merges
+    assert merge.account is not None
+    whole = merge.model_copy(update={"account": merge.account.model_copy(update={"seams": ()})})
     assert html_page(data).count('<li class="seam"') == 1
-    assert html_page(data.model_copy(update={"merge": whole})).count('<li class="seam"') == 0
+    assert html_page(data.model_copy(update={"merges": (whole,)})).count('<li class="seam"') == 0
