@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from suture.checkpoint.config import stack_config
 from suture.checkpoint.layers import LayerStack, find_layers
-from suture.errors import CheckpointError, RecipeError
+from suture.errors import CheckpointError, RecipeError, SourceError
 from suture.merge.account import Draft, Input, Output
-from suture.merge.fit import Layouts, check_configs, check_layers, check_tensors
+from suture.merge.fit import COUNTED, Layouts, check_configs, check_layers, check_positions, check_tensors
 from suture.merge.outside import is_head, is_prediction_block
 from suture.merge.settings import value_at
 from suture.merge.stack import check_prefix, check_ranges, find_stacks, layer_tensors
@@ -59,6 +60,9 @@ def _blend_slices(merge: Blend, layouts: Layouts) -> Draft:
         check_prefix(merge.base, stacks[merge.base], name, stack)
         check_layers(layouts, (merge.base, layers[merge.base]), (name, layers[name]))
     places = [place for part in merge.slices for place in _places(merge.base, part)]
+    origins = [(merge.base, place.base) for place in places]
+    config = stack_config({merge.base: layouts[merge.base].config}, merge.base, origins)
+    check_positions(layouts, layers, origins)
     blender = _Blender(merge, layouts)
     base = stacks[merge.base]
     outputs = [
@@ -66,7 +70,7 @@ def _blend_slices(merge: Blend, layouts: Layouts) -> Draft:
             place.part,
             base.name(number, rest),
             place.depth,
-            [layers[model.source][layer][rest] for model, layer in zip(place.part.models, place.layers, strict=True)],
+            _same_in_models(layouts, (merge.base, name), _tensors_of(place, base, rest)),
             name,
         )
         for number, place in enumerate(places)
@@ -75,9 +79,9 @@ def _blend_slices(merge: Blend, layouts: Layouts) -> Draft:
     for name in layouts[merge.base].tensors:
         if base.split(name) is None:
             part = merge.slices[-1] if is_head(name) else merge.slices[0]
-            outputs.append(blender.output(part, name, _depth_outside(merge, name), [name] * len(part.models), name))
-    origins = [(merge.base, place.base) for place in places]
-    config = stack_config({merge.base: layouts[merge.base].config}, merge.base, origins)
+            mine = _same_in_models(layouts, (merge.base, name), [(model.source, name) for model in part.models])
+            new = base.outside_name(name, len(places))
+            outputs.append(blender.output(part, new, _depth_outside(merge, name), mine, name))
     return Draft(config, tuple(outputs), _reason(merge, layouts), notes=blender.notes)
 
 
@@ -106,6 +110,32 @@ def _depth_outside(merge: Blend, name: str) -> float:
     return 1.0 if is_head(name) and merge.dialect == "paper" else 0.0
 
 
+def _tensors_of(place: _Place, stack: LayerStack, rest: str) -> list[tuple[str, str]]:
+    models = zip(place.part.models, place.layers, strict=True)
+    return [(model.source, stack.name(layer, rest)) for model, layer in models]
+
+
+def _same_in_models(layouts: Layouts, base: tuple[str, str], tensors: Sequence[tuple[str, str]]) -> list[str]:
+    """Return the tensors' names in the models of a slice.
+
+    Raises:
+        SourceError: When a model has no such tensor, or one of another shape: its layer is of another kind.
+    """
+    mine = layouts[base[0]].tensors[base[1]]
+    for source, name in tensors:
+        other = layouts[source].tensors.get(name)
+        if is_prediction_block(name) or (other is not None and other.shape == mine.shape):
+            continue
+        raise SourceError(
+            f"A slice blends layers of different kinds, or models of different shapes, {base[0]} and {source}.",
+            where=f"{name} in {source}",
+            expected=f"{mine}, as {base[1]} in {base[0]}",
+            found=str(other or "no such tensor"),
+            way_out="Choose slices whose layers are of one kind.",
+        )
+    return [name for _, name in tensors]
+
+
 class _Depths:
     """How deep each tensor lies: 0 for the embedding and the first layer, 1 for the last layer and the head."""
 
@@ -132,7 +162,7 @@ class _Blender:
     def __init__(self, merge: Blend, layouts: Layouts) -> None:
         self._merge = merge
         self._layouts = layouts
-        self._copied: set[str] = set()
+        self._copied: Counter[str] = Counter()
 
     def output(self, part: BlendedSlice, name: str, depth: float, tensors: Sequence[str], base_tensor: str) -> Output:
         """Return a tensor of the result.
@@ -153,7 +183,10 @@ class _Blender:
         if merge.method == "slerp":  # from the base, at t = 0, to the other
             pairs.sort(key=lambda pair: pair[0].source != merge.base)
         if is_prediction_block(name) and any(tensor not in layouts[model.source].tensors for model, tensor in pairs):
-            self._copied.add(name)
+            self._copied["for multi-token prediction, which not every source has"] += 1
+            return Output(name, info, (base,))
+        if info.dtype in COUNTED:
+            self._copied["of whole numbers, which have no mean"] += 1
             return Output(name, info, (base,))
         inputs = tuple(Input(model.source, tensor) for model, tensor in pairs)
         parameters = self._parameters(part, [model for model, _ in pairs], name, depth)
@@ -162,10 +195,8 @@ class _Blender:
     @property
     def notes(self) -> tuple[str, ...]:
         """What the user should know."""
-        if not self._copied:
-            return ()
-        what = f"{len(self._copied)} tensors for multi-token prediction are copied from {self._merge.base}"
-        return (f"{what}: not every source has them.",)
+        base = self._merge.base
+        return tuple(f"{count} tensors {kind}, are copied from {base}." for kind, count in self._copied.items())
 
     def _parameters(self, part: BlendedSlice, models: Sequence[Blended], name: str, depth: float) -> dict[str, Any]:
         merge = self._merge

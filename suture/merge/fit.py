@@ -19,6 +19,9 @@ Layouts = Mapping[str, Layout]
 LayerTensors = Mapping[str, str]
 """The tensors of one layer: what follows its number -> the whole name."""
 
+COUNTED = ("I64", "BOOL")
+"""Dtypes of counters and tables; the weights of quantized models are held in others."""
+
 _MAY_DIFFER = frozenset(
     {
         "vocab_size",
@@ -171,7 +174,7 @@ def check_tensors(layouts: Layouts, base: str, other: str, by_token: Collection[
             continue
         if pair[0] != pair[1]:
             raise _misfit(base, other, name, *pair)
-        if others[name].dtype not in FLOATS:
+        if others[name].dtype not in (*FLOATS, *COUNTED):
             raise SourceError(
                 f"Tensors of {other} cannot be averaged.",
                 where=name,

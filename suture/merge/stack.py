@@ -35,6 +35,8 @@ def draft_stack(merge: Passthrough, layouts: Layouts) -> Draft:
         check_prefix(merge.base, stacks[merge.base], name, stack)
         used = {layer: layers[name][layer] for source, layer in origins if source == name}
         check_layers(layouts, (merge.base, layers[merge.base]), (name, used))
+    # The config first: it says best why a layer cannot be moved.
+    config = stack_config({name: layout.config for name, layout in layouts.items()}, merge.base, origins)
     check_positions(layouts, layers, origins)
     outputs = [*_outside(merge, layouts, stacks, len(origins)), *_inside(slices, layouts, stacks[merge.base], layers)]
 
@@ -45,7 +47,6 @@ def draft_stack(merge: Passthrough, layouts: Layouts) -> Draft:
             return f"the final norm and the head come from {merge.head}"
         return f"all that is in no layer comes from the base, {merge.base}"
 
-    config = stack_config({name: layout.config for name, layout in layouts.items()}, merge.base, origins)
     return Draft(config, tuple(outputs), reason, seams(origins))
 
 

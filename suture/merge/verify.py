@@ -138,6 +138,9 @@ def _is_prediction(key: str, layout: Layout) -> bool:
 def _load_headers(folder: Path, layout: Layout) -> tuple[PreTrainedModel, Mapping[str, Any]]:
     """Return the model on the meta device, and what its loading says of the keys."""
     import torch
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()
 
     config = _config(folder)
     tensors = {

@@ -236,3 +236,52 @@ def test_a_mean_needs_layers_of_the_same_kinds(config: Config, fields: dict[str,
     with pytest.raises(SourceError, match="another shape") as caught:
         plan_merge(linear({"a": 1, "b": 1}), {"a": layout(1, ours), "b": layout(1, ours | fields)}, 10**9)
     assert caught.value.where == f"{next(iter(fields))} in config.json"
+
+
+# -- blends of slices ---------------------------------------------------------------------------------------------
+
+
+def slerp_of_slices(*slices: tuple[tuple[str, int, int], ...]) -> Merge:
+    parts = [
+        {"models": [{"source": source, "layers": [start, end]} for source, start, end in part]} for part in slices
+    ]
+    return MERGE.validate_python({"method": "slerp", "base": "a", "t": [0, 1], "slices": parts})
+
+
+def test_slices_are_blended_layer_by_layer(config: Config) -> None:
+    sources = {name: layout(4, config(4)) for name in "ab"}
+    plan = plan_merge(slerp_of_slices((("a", 0, 3), ("b", 1, 4)), (("b", 2, 3), ("a", 3, 4))), sources, 10**9)
+    accounted(plan, sources)
+    made = {output.name: output for output in plan.outputs}
+    assert plan.layout.layers == 4
+    assert made["model.layers.2.A_log"].inputs == (
+        Input("a", "model.layers.2.A_log"),
+        Input("b", "model.layers.3.A_log"),
+    )
+    assert made["model.layers.3.A_log"].inputs == (
+        Input("a", "model.layers.3.A_log"),
+        Input("b", "model.layers.2.A_log"),
+    )
+    depths = [made[f"model.layers.{layer}.A_log"].parameters["t"] for layer in range(4)]
+    assert depths == [0, 0.5, 1, 1]
+    assert made["model.embed_tokens.weight"].parameters["t"] == 0
+    assert made["model.norm.weight"].parameters["t"] == 1
+
+
+def test_a_slice_of_layers_of_different_kinds_is_refused(config: Config) -> None:
+    whole = layout(2, config(2, layer_types=["x", "y"]))
+    tensors = {name: info for name, info in whole.tensors.items() if name != "model.layers.1.A_log"}
+    sources = dict.fromkeys("ab", Layout(whole.config, tensors, whole.files))
+    assert plan_merge(slerp_of_slices((("a", 0, 2), ("b", 0, 2))), sources, 10**9).layout.layers == 2
+    with pytest.raises(SourceError, match="different kinds") as caught:
+        plan_merge(slerp_of_slices((("a", 0, 1), ("b", 1, 2))), sources, 10**9)
+    assert caught.value.where == "model.layers.1.A_log in b"
+
+
+def test_counters_are_copied_from_the_base(config: Config) -> None:
+    a = layout(1, config(1))
+    counted = Layout(a.config, dict(a.tensors) | {"model.batches": TensorInfo("I64", ())}, a.files)
+    plan = plan_merge(linear({"a": 1, "b": 1}), {"a": counted, "b": counted}, 10**9)
+    (output,) = [output for output in plan.outputs if output.name == "model.batches"]
+    assert (output.is_copy, output.inputs) == (True, (Input("a", "model.batches"),))
+    assert plan.notes == ("1 tensors of whole numbers, which have no mean, are copied from a.",)
