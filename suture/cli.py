@@ -178,7 +178,7 @@ def diff(
     as_json: AsJson = False,
 ) -> None:
     """Show how far apart two checkpoints are, layer by layer: relative distance ||A - B|| / ||B|| and cosine."""
-    from suture.checkpoint.compare import compare
+    from suture.checkpoint.inspection.compare import compare
     from suture.progress import Lines
     from suture.settings import settings
     from suture.show import difference_data, difference_tables

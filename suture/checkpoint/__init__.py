@@ -11,14 +11,11 @@
     journal.py       which files of interrupted work are finished
     writer.py        new shards, copied in the kernel or computed
     companions.py    the files beside the weights: tokenizer, chat template, generation config
-    config.py        the config of a new stack of layers
-    groups.py        what a tensor does, told from its name: attention, MLP, norm
-    summary.py       what a checkpoint holds: layers by kind, tensors outside of them
-    problems.py      what a later tool would choke on
-    inspection.py    both together, for `suture inspect`
-    pairing.py       which tensors of several checkpoints are the same tensor
-    beside.py        which config fields and files of two checkpoints differ
-    compare.py       how far apart the numbers of two checkpoints are, for `suture diff`
+    tokenizer.py     the tokens of a tokenizer and their ids
+    adapter.py       a LoRA adapter in PEFT's format: its config and tensors
+
+    config/          what a config says of each layer; the config of a new stack
+    inspection/      what a checkpoint holds and what is wrong with it; how far two are apart
 
 Neither torch nor any model's code is needed here.
 """

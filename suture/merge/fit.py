@@ -7,8 +7,8 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from pydantic import JsonValue
 
 from suture.checkpoint.config import PLACE_FIELDS
+from suture.checkpoint.config.kinds import layer_facts
 from suture.checkpoint.floats import FLOATS
-from suture.checkpoint.kinds import layer_facts
 from suture.checkpoint.layers import PREDICTION_KEYS, text_section
 from suture.checkpoint.layout import Layout
 from suture.checkpoint.tensors import layer_order

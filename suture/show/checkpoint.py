@@ -10,12 +10,12 @@ from rich.table import Table
 
 from suture.checkpoint.companions import is_companion
 from suture.checkpoint.config import PLACE_FIELDS
-from suture.checkpoint.groups import GROUPS, group_of
 from suture.checkpoint.inspection import Inspection
+from suture.checkpoint.inspection.groups import GROUPS, group_of
+from suture.checkpoint.inspection.problems import Problem, Severity
+from suture.checkpoint.inspection.summary import Alike, LayerKind, Summary, TensorTotal, runs, total_of
 from suture.checkpoint.layers import COUNT_KEYS, text_section
-from suture.checkpoint.problems import Problem, Severity
 from suture.checkpoint.reader import NonFinite
-from suture.checkpoint.summary import Alike, LayerKind, Summary, TensorTotal, runs, total_of
 from suture.progress import human_bytes
 from suture.show.numbers import human_count, share_text
 

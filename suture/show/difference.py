@@ -10,8 +10,8 @@ from pydantic import JsonValue
 from rich.markup import escape
 from rich.table import Table
 
-from suture.checkpoint.compare import Comparison, Difference, Sums, add_up, rank
-from suture.checkpoint.groups import GROUPS, Group, Part, part_of
+from suture.checkpoint.inspection.compare import Comparison, Difference, Sums, add_up, rank
+from suture.checkpoint.inspection.groups import GROUPS, Group, Part, part_of
 from suture.show.numbers import cosine_text, percent, share_text
 
 Order = Literal["layer", "distance"]

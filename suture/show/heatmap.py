@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from suture.checkpoint.compare import Comparison, Sums, add_up
-from suture.checkpoint.groups import GROUPS, Group
+from suture.checkpoint.inspection.compare import Comparison, Sums, add_up
+from suture.checkpoint.inspection.groups import GROUPS, Group
 from suture.errors import HostError
 from suture.report.plots import PALETTE, STYLE
 from suture.show.difference import headline

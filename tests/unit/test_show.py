@@ -15,8 +15,8 @@ from rich.console import Console
 from rich.table import Table
 from safetensors.torch import save_file
 
-from suture.checkpoint.compare import Comparison, compare
 from suture.checkpoint.inspection import inspect_checkpoint
+from suture.checkpoint.inspection.compare import Comparison, compare
 from suture.cli import app
 from suture.errors import HostError
 from suture.progress import Silent

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from safetensors.torch import save_file
 
-from suture.checkpoint.beside import FieldDifference, FileDifference, compare_configs, compare_files
+from suture.checkpoint.inspection.beside import FieldDifference, FileDifference, compare_configs, compare_files
 from suture.checkpoint.reader import Checkpoint, open_checkpoint
 
 

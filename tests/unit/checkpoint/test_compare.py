@@ -11,8 +11,8 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from suture.checkpoint import compare as compare_module
-from suture.checkpoint.compare import Comparison, Sums, add_up, compare, rank, sums_of
+from suture.checkpoint.inspection import compare as compare_module
+from suture.checkpoint.inspection.compare import Comparison, Sums, add_up, compare, rank, sums_of
 from suture.errors import CheckpointError, SourceError
 from suture.progress import Silent
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from suture.checkpoint.groups import group_of, part_of, pattern_of
+from suture.checkpoint.inspection.groups import group_of, part_of, pattern_of
 
 
 @pytest.mark.parametrize(

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
+from suture.checkpoint.inspection.summary import Summary, runs, summarize
 from suture.checkpoint.layout import Layout
-from suture.checkpoint.summary import Summary, runs, summarize
 from suture.checkpoint.tensors import TensorInfo
 
 FULL, LINEAR = "full_attention", "linear_attention"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from suture.checkpoint.rules import DENSE, FULL, LINEAR, SLIDING, SPARSE
+from suture.checkpoint.config.rules import DENSE, FULL, LINEAR, SLIDING, SPARSE
 
 _S, _F, _L = SLIDING, FULL, LINEAR
 Granted = Mapping[str, tuple[Sequence[str], Sequence[str]]]

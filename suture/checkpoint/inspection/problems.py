@@ -15,11 +15,11 @@ from typing import Literal, cast
 from pydantic import JsonValue
 
 from suture.checkpoint.floats import FLOATS
-from suture.checkpoint.groups import group_of
+from suture.checkpoint.inspection.groups import group_of
+from suture.checkpoint.inspection.summary import Summary, TensorTotal, runs
 from suture.checkpoint.layers import PREDICTION_KEYS, layer_count, prediction_layers, text_section
 from suture.checkpoint.reader import Checkpoint, NonFinite
 from suture.checkpoint.strict_json import read_json_object
-from suture.checkpoint.summary import Summary, TensorTotal, runs
 from suture.checkpoint.tensors import TensorInfo
 from suture.errors import CheckpointError
 

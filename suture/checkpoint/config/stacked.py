@@ -19,11 +19,11 @@ from typing import cast
 
 from pydantic import JsonValue
 
-from suture.checkpoint.forms import Entries
-from suture.checkpoint.kinds import PLACE_FIELDS, Subject, subjects, unclear_lists
+from suture.checkpoint.config.forms import Entries
+from suture.checkpoint.config.kinds import PLACE_FIELDS, Subject, subjects, unclear_lists
+from suture.checkpoint.config.places import LayerOrigins, check_entries, check_places
+from suture.checkpoint.config.rules import RULES, Config, Rule
 from suture.checkpoint.layers import COUNT_KEYS, PREDICTION_KEYS, layer_count, section_path, text_section
-from suture.checkpoint.places import LayerOrigins, check_entries, check_places
-from suture.checkpoint.rules import RULES, Config, Rule
 from suture.errors import SourceError
 
 __all__ = ["PLACE_FIELDS", "Config", "LayerOrigins", "agree_on_mtp", "stack_config"]

@@ -22,9 +22,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from suture.checkpoint.beside import FieldDifference, FileDifference, compare_configs, compare_files
 from suture.checkpoint.floats import to_float32
-from suture.checkpoint.pairing import Shared, Unpaired, pair_up
+from suture.checkpoint.inspection.beside import FieldDifference, FileDifference, compare_configs, compare_files
+from suture.checkpoint.inspection.pairing import Shared, Unpaired, pair_up
 from suture.checkpoint.reader import Checkpoint, Extent, open_checkpoint, read_chunks
 from suture.checkpoint.tensors import DTYPE_BITS
 from suture.errors import SourceError

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from pydantic import JsonValue
 
-from suture.checkpoint.forms import Entries
+from suture.checkpoint.config.forms import Entries
 from suture.checkpoint.layers import layer_count
 
 Config = Mapping[str, JsonValue]

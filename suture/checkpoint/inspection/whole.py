@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from suture.checkpoint.problems import Problem, find_problems
+from suture.checkpoint.inspection.problems import Problem, find_problems
+from suture.checkpoint.inspection.summary import Summary, summarize
 from suture.checkpoint.reader import NonFinite, count_nonfinite, open_checkpoint
-from suture.checkpoint.summary import Summary, summarize
 from suture.progress import Progress
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from pydantic import JsonValue
 
-from suture.checkpoint.kinds import PLACE_FIELDS
+from suture.checkpoint.config.kinds import PLACE_FIELDS
 from suture.checkpoint.layers import text_section
 from suture.errors import SourceError
 

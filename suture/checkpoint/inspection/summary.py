@@ -12,7 +12,7 @@ from typing import cast
 
 from pydantic import JsonValue
 
-from suture.checkpoint.groups import Part, part_of, pattern_of
+from suture.checkpoint.inspection.groups import Part, part_of, pattern_of
 from suture.checkpoint.layers import LayerStack, find_layers, text_section
 from suture.checkpoint.layout import Layout
 from suture.checkpoint.tensors import TensorInfo, layer_order

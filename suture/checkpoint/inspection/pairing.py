@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from suture.checkpoint.floats import FLOATS
-from suture.checkpoint.groups import Group, group_of, pattern_of
+from suture.checkpoint.inspection.groups import Group, group_of, pattern_of
 from suture.checkpoint.layers import LayerStack, find_layers
 from suture.checkpoint.reader import Checkpoint
 from suture.checkpoint.tensors import DTYPE_BITS, TensorInfo, layer_order

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from pydantic import JsonValue
 
-from suture.checkpoint.forms import (
+from suture.checkpoint.config.forms import (
     CYCLE,
     INDEX_TEXT,
     INDICES,
@@ -25,9 +25,17 @@ from suture.checkpoint.forms import (
     Entries,
     Form,
 )
-from suture.checkpoint.granted import GRANTED
+from suture.checkpoint.config.granted import GRANTED
+from suture.checkpoint.config.rules import (
+    LAYER_TYPE_RULES,
+    MLP_TYPE_RULES,
+    MOE_LAYER_RULES,
+    ROPE_RULES,
+    RULES,
+    Config,
+    Rule,
+)
 from suture.checkpoint.layers import COUNT_KEYS, layer_count, prediction_layers
-from suture.checkpoint.rules import LAYER_TYPE_RULES, MLP_TYPE_RULES, MOE_LAYER_RULES, ROPE_RULES, RULES, Config, Rule
 
 
 @dataclass(frozen=True)
