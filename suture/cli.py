@@ -45,19 +45,19 @@ def plan(recipe: RecipeFile, *, as_json: AsJson = False) -> None:
     """Show what a recipe would do: pinned sources, steps, sizes, disk. Changes nothing."""
     from rich.console import Console
 
-    from suture import show
     from suture.plan import resolve
     from suture.recipe import load_recipe
+    from suture.show.plan import disk_line, plan_data, sources_table, steps_table
     from suture.steps import store_of_this_machine
 
     resolved, store = resolve(load_recipe(recipe)), store_of_this_machine()
     if as_json:
-        typer.echo(json.dumps(show.plan_data(resolved, store), indent=2))
+        typer.echo(json.dumps(plan_data(resolved, store), indent=2))
         return
     console = Console()
-    console.print(show.sources_table(resolved))
-    console.print(show.steps_table(resolved, store))
-    console.print(show.disk_line(resolved, store), highlight=False)
+    console.print(sources_table(resolved))
+    console.print(steps_table(resolved, store))
+    console.print(disk_line(resolved, store), highlight=False)
 
 
 @app.command()
@@ -148,7 +148,8 @@ def inspect(
     from suture.checkpoint.inspection import inspect_checkpoint
     from suture.gguf.metadata import read
     from suture.progress import Lines
-    from suture.show import checkpoint_data, checkpoint_tables, gguf_data, gguf_tables
+    from suture.show.checkpoint import checkpoint_data, checkpoint_tables
+    from suture.show.gguf import gguf_data, gguf_tables
 
     if path.is_file() or path.suffix == ".gguf":
         summary = read(path)
@@ -181,7 +182,7 @@ def diff(
     from suture.checkpoint.inspection.compare import compare
     from suture.progress import Lines
     from suture.settings import settings
-    from suture.show import difference_data, difference_tables
+    from suture.show.difference import difference_data, difference_tables
     from suture.show.heatmap import check_format, write_heatmap
 
     if plot is not None:
@@ -207,7 +208,7 @@ def store_ls() -> None:
     """List the artifacts, oldest first."""
     from rich.console import Console
 
-    from suture.show import artifacts_table
+    from suture.show.store import artifacts_table
     from suture.steps import store_of_this_machine
 
     Console().print(artifacts_table(store_of_this_machine()))
@@ -237,7 +238,7 @@ def store_fsck() -> None:
     from rich.console import Console
 
     from suture.progress import Lines
-    from suture.show import findings_table
+    from suture.show.store import findings_table
     from suture.steps import store_of_this_machine
     from suture.store.fsck import fsck
 

@@ -18,7 +18,9 @@ _TYPE_AND_LENGTH = 4 + 8  # bytes before an array's values
 class Reader(GGUFReader):
     """gguf-py's reader, but for arrays: these are read at once."""
 
-    def _get_field_parts(self, orig_offs: int, raw_type: int) -> tuple[int, list[Any], list[int], list[GGUFValueType]]:
+    def _get_field_parts(
+        self, orig_offs: int, raw_type: int
+    ) -> tuple[int, list[Any], list[int], list[GGUFValueType]]:
         """Return bytes taken, parts, which of the parts are values, and types; for an array of numbers one part."""
         if GGUFValueType(raw_type) != GGUFValueType.ARRAY or self.byte_order == "S":
             return super()._get_field_parts(orig_offs, raw_type)
@@ -41,14 +43,13 @@ class Reader(GGUFReader):
 
     def _strings(self, start: int, count: int) -> list[Any]:
         data, length = np.asarray(self.data), struct.Struct("=Q")  # slices of a memory map are slow to make
-        view, size = memoryview(data), len(data)
+        view, size = data.data, len(data)
         values: list[Any] = []
         for _ in range(count):
-            if start + length.size > size:
+            begin = start + length.size
+            start = begin + length.unpack_from(view, start)[0] if begin <= size else begin
+            if start > size:
                 msg = f"an array of {count} texts goes past the file's end"
                 raise ValueError(msg)
-            (taken,) = length.unpack_from(view, start)
-            start += length.size
-            values.append(data[start : start + taken])
-            start += taken
+            values.append(data[begin:start])
         return values

@@ -17,7 +17,7 @@ _TERMS = ("LICENSE", "LICENCE", "NOTICE", "USE_POLICY", "COPYING")
 
 def is_beside_weights(name: str) -> bool:
     """Return whether a file is fetched along with the weights; one in a folder of the repository never is."""
-    return "/" not in name and not is_weights(name) and (name in _BESIDE or is_companion(name) or _is_terms(name))
+    return _is_plain(name) and not is_weights(name) and (name in _BESIDE or is_companion(name) or _is_terms(name))
 
 
 def is_of_adapter(name: str) -> bool:
@@ -27,7 +27,7 @@ def is_of_adapter(name: str) -> bool:
 
 def is_weights(name: str) -> bool:
     """Return whether a file holds tensors in the one form that cannot run code."""
-    return name.endswith(_WEIGHTS) and "/" not in name
+    return name.endswith(_WEIGHTS) and _is_plain(name)
 
 
 def chosen(names: Iterable[str], weights: Collection[str]) -> tuple[str, ...]:
@@ -39,6 +39,11 @@ def chosen(names: Iterable[str], weights: Collection[str]) -> tuple[str, ...]:
             instance as `consolidated.safetensors` too.
     """
     return tuple(sorted(name for name in names if name in weights or is_beside_weights(name)))
+
+
+def _is_plain(name: str) -> bool:
+    """Return whether a name leads nowhere but into the folder itself; no NUL, which ends a name in C."""
+    return "/" not in name and name.isprintable()
 
 
 def _is_terms(name: str) -> bool:

@@ -29,6 +29,7 @@ class Part(BaseModel):
         extra="forbid",
         allow_inf_nan=False,
         use_attribute_docstrings=True,
+        defer_build=True,  # one schema for the whole recipe, when it is first needed
         validate_by_name=True,
         validate_by_alias=True,
         serialize_by_alias=True,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterator
 from typing import Any
 
 import yaml
@@ -39,9 +39,8 @@ class _Loader(yaml.SafeLoader):
         node = super().compose_document()
         assert node is not None  # noqa: S101 -- an empty document is a node too
         if _unfolded(node, {}) > _MAX_VALUES:
-            raise yaml.composer.ComposerError(
-                None, None, f"more than {_MAX_VALUES} values, each alias counted as what it stands for", node.start_mark
-            )
+            problem = f"more than {_MAX_VALUES} values, each alias counted as what it stands for"
+            raise yaml.MarkedYAMLError(None, None, problem, node.start_mark)
         return node
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:  # noqa: FBT001, FBT002
@@ -64,7 +63,14 @@ def _unfolded(node: yaml.Node, sizes: dict[int, float]) -> float:
     """
     if id(node) not in sizes:
         sizes[id(node)] = math.inf
-        parts = node.value if isinstance(node, yaml.CollectionNode) else ()
-        flat = [part for pair in parts for part in (pair if isinstance(pair, tuple) else (pair,))]
-        sizes[id(node)] = 1 + sum(_unfolded(part, sizes) for part in flat)
+        sizes[id(node)] = 1 + sum(_unfolded(part, sizes) for part in _parts(node))
     return sizes[id(node)]
+
+
+def _parts(node: yaml.Node) -> Iterator[yaml.Node]:
+    if isinstance(node, yaml.MappingNode):
+        for key, value in node.value:
+            yield key
+            yield value
+    elif isinstance(node, yaml.SequenceNode):
+        yield from node.value

@@ -1,4 +1,4 @@
-"""Stacks of toy Qwen3.5s the whole way: merged, loaded by transformers, converted, quantized, served; one greedy text.
+"""Stacks of toy Qwen3.5s the whole way: merged, loaded by transformers, converted, quantized, served, compared.
 
 One stack is two models one after the other, one takes their layers in turn, one breaks the rhythm in which every 4th
 layer has full attention. A config that is wrong about any of this converts without a word.
@@ -35,7 +35,7 @@ pytestmark = pytest.mark.real_model
 
 PROMPT = "The scar holds better than the skin on either side: 31 layers, then 31 more."
 TOKENS = 24
-CLEAR = 1e-3  # of logits that spread over 40: what transformers and llama.cpp differ by is a hundredth of it
+CLEAR = 0.05  # the best logit's lead; they have a standard deviation of 30, and f32 is wrong by 0.005 at most
 
 STACKS: dict[str, tuple[list[dict[str, Any]], list[tuple[str, int]]]] = {
     "one after the other": (
@@ -86,6 +86,11 @@ class Stack:
 @pytest.fixture(scope="module")
 def tokenizer(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_tokenizer(tmp_path_factory.mktemp("tokenizer"))
+
+
+@pytest.fixture(scope="module")
+def prompt(tokenizer: Path) -> list[int]:
+    return AutoTokenizer.from_pretrained(tokenizer)(PROMPT)["input_ids"]
 
 
 @pytest.fixture(scope="module", params=[False, True], ids=["text", "multimodal"])
@@ -176,7 +181,7 @@ def test_the_quantized_stack_is_served(stack: Stack, tmp_path: Path) -> None:
 
 
 def test_transformers_and_llama_cpp_say_the_same(
-    stack: Stack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, toolchain: Toolchain
+    stack: Stack, prompt: list[int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, toolchain: Toolchain
 ) -> None:
     """24 greedy tokens in f32: transformers, given prompt and answer, would at each place have gone on alike."""
     exact = tmp_path / "f32.gguf"  # every weight is a bf16 number or f32 already
@@ -186,7 +191,6 @@ def test_transformers_and_llama_cpp_say_the_same(
     in_f32 = ("-fa", "off", "-ctk", "f32", "-ctv", "f32")
     monkeypatch.setattr(server, "_command", lambda *given: [*command(*given), *in_f32])
 
-    prompt: list[int] = AutoTokenizer.from_pretrained(stack.folder)(PROMPT)["input_ids"]
     with server.serving(exact, context=256, seed=0, log=tmp_path / "server.log") as endpoint:
         tokens = httpx.post(f"{endpoint.url}/tokenize", json={"content": PROMPT}, timeout=60).json()["tokens"]
         assert tokens == prompt
@@ -197,6 +201,6 @@ def test_transformers_and_llama_cpp_say_the_same(
         logits = load(stack.folder)(torch.tensor([prompt + answer])).logits[0, len(prompt) - 1 : -1]
     best = logits.topk(2)
     assert (best.values[:, 0] - best.values[:, 1]).min() > CLEAR, "the test's weights give no clear answer"
-    assert len(set(answer)) > TOKENS // 2, "the test's weights say one thing only"
+    assert len(set(answer)) > TOKENS // 4, "the test's weights say one thing only"
     assert answer == best.indices[:, 0].tolist()
     assert len(answer) == TOKENS

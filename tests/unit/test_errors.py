@@ -38,6 +38,20 @@ def test_details_that_are_missing_are_left_out() -> None:
     )
 
 
+def test_nothing_in_an_error_commands_a_terminal() -> None:
+    """Strangers choose the names of files and tensors; surrogates are how Python has bytes that are no UTF-8."""
+    error = SutureError("A\x1b[2J", where="\r\x07", found="\udcff\u202e", way_out="Leave\tit\nbe: é 😀.")
+    assert str(error) == (
+        "A\\x1b[2J\n  where:    \\r\\x07\n  found:    \\udcff\\u202e\n  way out:  Leave\tit\nbe: é 😀."
+    )
+
+
+def test_endless_lines_are_cut() -> None:
+    lines = str(SutureError("x" * 5000, found="y\n" + "z" * 5000)).split("\n")
+    assert [len(line) for line in lines] == [1004, 13, 1004]
+    assert lines[-1].endswith("z ...")
+
+
 @pytest.mark.parametrize(("kind", "code"), [(SutureError, 1), (InputError, 2), (RecipeError, 2), (ProcessError, 1)])
 def test_exit_codes(kind: type[SutureError], code: int) -> None:
     assert kind.exit_code == code

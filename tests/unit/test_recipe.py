@@ -3,7 +3,7 @@ from __future__ import annotations
 import copy
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from hypothesis import given, settings
@@ -15,6 +15,7 @@ from syrupy.extensions.json import JSONSnapshotExtension
 from suture import recipe as recipe_module
 from suture.errors import RecipeError
 from suture.recipe import Heal, Part, Passthrough, Recipe, is_path, load_recipe, parse_recipe
+from suture.recipe.merge import BlendMethod
 from suture.store import canonical_json
 
 RECIPES = Path(__file__).parents[2] / "recipes"
@@ -230,6 +231,21 @@ def test_a_huge_value_does_not_fill_the_screen() -> None:
     assert len(str(caught.value)) < 1000
 
 
+def test_very_many_mistakes_do_not_fill_the_screen() -> None:
+    with pytest.raises(RecipeError) as caught:
+        parse(SMALL | {f"field{number}": 1 for number in range(1000)})
+    lines = str(caught.value).splitlines()
+    assert len(lines) < 25
+    assert "1000 mistake(s)" in lines[0]
+    assert "and 984 more" in lines[-2]
+
+
+@pytest.mark.parametrize("part", [{"source": "a"}, {"interleave": ["a", "b"]}], ids=lambda part: next(iter(part)))
+def test_more_layers_than_any_model_has_are_refused_before_they_are_written_out(part: dict[str, Any]) -> None:
+    with pytest.raises(RecipeError, match="an end of at most"):
+        parse(changed("merge.slices.0", part | {"layers": [0, 10**12]}))
+
+
 def test_a_recipe_cannot_be_changed() -> None:
     with pytest.raises(ValidationError, match="frozen"):
         parse(SMALL).name = "other"  # pyright: ignore[reportAttributeAccessIssue]
@@ -247,6 +263,13 @@ FIELDS = [
     "sources.0.finetune", "merge", "merge.method", "merge.base", "merge.slices", "merge.slices.0.layers",
     "merge.slices.0.layers.1", "merge.slices.0.scale", "heal", "heal.data", "heal.data.0", "heal.alpha", "heal.seed",
     "heal.targets", "gguf", "gguf.quantize", "benchmark", "benchmark.perplexity.texts", "benchmark.references",
+    "merge.slices.0", "merge.slices.0.interleave", "merge.slices.0.block", "merge.head", "merge.dtype",
+    "merge.vocabulary", "merge.vocabulary.source", "merge.chat_template", "stages", "stages.0", "sources.0.adapter",
+]  # fmt: skip
+BLEND_FIELDS = [
+    "merge.method", "merge.models", "merge.models.0", "merge.models.0.source", "merge.models.0.weight",
+    "merge.models.0.density", "merge.models.0.epsilon", "merge.models.0.layers", "merge.t", "merge.lambda",
+    "merge.slices", "merge.normalize", "merge.seed", "merge.select_topk", "merge.tol", "merge.dialect",
 ]  # fmt: skip
 
 
@@ -268,6 +291,20 @@ def test_any_json_is_a_recipe_or_a_recipe_error(content: object) -> None:
 @given(st.sampled_from(FIELDS), JSON)
 def test_any_json_in_any_field_is_a_recipe_or_a_recipe_error(field: str, value: object) -> None:
     content = changed("heal", {"data": [{"text": "builtin:code"}]})
+    content["stages"] = [{"name": "first", "merge": SMALL["merge"]}]
+    replace(content, field, value)
+    only_recipe_errors(content)
+
+
+@settings(max_examples=400)
+@given(
+    st.sampled_from(BLEND_FIELDS),
+    JSON | st.lists(st.floats(), max_size=3) | st.lists(st.fixed_dictionaries({"filter": st.text(), "value": JSON})),
+    st.sampled_from(get_args(BlendMethod)),
+)
+def test_any_json_in_any_field_of_a_blend(field: str, value: object, method: str) -> None:
+    models = [{"source": "a"}, {"source": "b"}]
+    content = changed("merge", {"method": method, "base": "a", "models": models})
     replace(content, field, value)
     only_recipe_errors(content)
 

@@ -20,7 +20,8 @@ from suture.checkpoint.inspection.compare import Comparison, compare
 from suture.cli import app
 from suture.errors import HostError
 from suture.progress import Silent
-from suture.show import checkpoint_data, checkpoint_tables, difference_data, difference_tables
+from suture.show.checkpoint import checkpoint_data, checkpoint_tables
+from suture.show.difference import difference_data, difference_tables
 from suture.show.difference import Order, headline
 from suture.show.heatmap import check_format, grid_of, kinds_of, write_heatmap
 from suture.show.numbers import cosine_text, human_count, percent, share_text

