@@ -1,10 +1,10 @@
 """Is a merge better than both of its parents? Several methods, two held-out texts, several training seeds.
 
-    python benchmarks/blend.py [--recipe recipes/demo-blend.yaml] [--seeds 0 1 2] [--store DIR] [--out FOLDER]
+    python benchmarks/blend.py [--recipe recipes/demo-blend.yaml] [--runs 3] [--chunks 32] [--store DIR] [--out FOLDER]
 
-Runs the recipe once per seed, through the same steps as `suture run` (what is in the store is found there), with the
-seed in every fine-tuning: it draws the adapter's start and the order of the data. Each merge is compared
-with the parents of its own seed, chunk by chunk. The intervals hold for other seeds and other chunks of the same
+Makes the recipe's models several times, through the same steps as `suture run` (what is in the store is found there),
+each time with other seeds in every fine-tuning: they draw the adapter's start and the order of the data; the first
+run has the recipe's own. Each merge is compared with the parents of its own run, chunk by chunk. The intervals hold for other seeds and other chunks of the same
 texts, not only for those at hand (`suture.statistics.crossed`). A merge wins when it is better than each parent on
 each text; the p-values of that claim are corrected for the number of merges that were tried (Holm).
 """

@@ -25,8 +25,8 @@ Floats = NDArray[np.float32]
 T = TypeVar("T")
 N = TypeVar("N", np.float64, np.int64)
 
-CHUNK = 2**16
-"""Numbers of each model in memory at once: 256 KiB of fp32 stay in a core's cache."""
+CHUNK = 2**18
+"""Numbers of each model in memory at once, 1 MiB of fp32: fewer are slower, for the threads meet more often."""
 
 
 @dataclass(frozen=True)

@@ -170,9 +170,7 @@ def test_perplexity_over_several_texts(
         "builtin-code.log",
     }
     assert set(facts["texts"]) == {"story.txt", "builtin:code"}
-    estimates = {
-        name: Estimate(**{**row, "chunks": tuple(row["chunks"])}) for name, row in facts["texts"].items()
-    }
+    estimates = {name: Estimate(**{**row, "chunks": tuple(row["chunks"])}) for name, row in facts["texts"].items()}
     assert all(len(estimate.chunks) == 3 for estimate in estimates.values())
     assert facts["tokenizer"] == tokenizer_digest(module_store.load(model.key).only(".gguf"))
     assert Estimate(facts["value"], facts["error"], facts["tokens"]) == combine(list(estimates.values()))

@@ -21,8 +21,7 @@ from suture.cli import app
 from suture.errors import HostError
 from suture.progress import Silent
 from suture.show.checkpoint import checkpoint_data, checkpoint_tables
-from suture.show.difference import difference_data, difference_tables
-from suture.show.difference import Order, headline
+from suture.show.difference import Order, difference_data, difference_tables, headline
 from suture.show.heatmap import check_format, grid_of, kinds_of, write_heatmap
 from suture.show.numbers import cosine_text, human_count, percent, share_text
 
