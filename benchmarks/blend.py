@@ -1,12 +1,13 @@
-"""Is a merge better than both of its parents? Several methods, two held-out texts, several training seeds.
+"""Is a merge better than both of its parents? Several methods, two held-out texts, several trainings.
 
     python benchmarks/blend.py [--recipe recipes/demo-blend.yaml] [--runs 3] [--chunks 32] [--store DIR] [--out FOLDER]
 
 Makes the recipe's models several times, through the same steps as `suture run` (what is in the store is found there),
-each time with other seeds in every fine-tuning: they draw the adapter's start and the order of the data; the first
-run has the recipe's own. Each merge is compared with the parents of its own run, chunk by chunk. The intervals hold for other seeds and other chunks of the same
-texts, not only for those at hand (`suture.statistics.crossed`). A merge wins when it is better than each parent on
-each text; the p-values of that claim are corrected for the number of merges that were tried (Holm).
+each time with other seeds in every fine-tuning: they draw the adapter's start and the order of the data. The first
+run has the recipe's own. Each merge is compared with the parents of its own run, chunk by chunk. The intervals hold
+for other seeds and other chunks of the same texts, not only for those at hand (`suture.statistics.crossed`). A merge
+wins when it is better than each parent on each text; the p-values of that claim are corrected for the number of
+merges that were tried (Holm).
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import argparse
 import json
 import math
 import platform
+import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -47,18 +49,18 @@ VERDICTS = {
 
 
 class Row(NamedTuple):
-    """One model on one text, pooled over the seeds."""
+    """One model on one text, pooled over the runs."""
 
     model: str
     method: str
     role: Role
     text: str
     perplexities: list[float]
-    """One per seed."""
+    """One per run."""
     to_parents: dict[str, Difference]
     """Parent -> how far the model's log-perplexity lies above it."""
     wins: int
-    """Seeds in which this seed's chunks alone show that it is better than each parent."""
+    """Runs whose chunks alone show that it is better than each parent."""
 
     @property
     def verdict(self) -> str:
@@ -75,35 +77,40 @@ def main() -> None:
     """Run, print the table, write it down."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--recipe", type=Path, default=Path("recipes/demo-blend.yaml"))
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--chunks", type=int, default=32, help="of each text")
     parser.add_argument("--store", type=Path, help="another store than that of the settings")
     parser.add_argument("--out", type=Path, help="folder that receives blend.md, blend.json and blend.svg")
     asked = parser.parse_args()
     recipe = load_recipe(asked.recipe)
     store = Store(asked.store or settings().store)
-    measured = {seed: measure(resolve(with_seed(recipe, seed)), store, seed) for seed in asked.seeds}
-    rows = compare(recipe, list(measured.values()))
-    text = page(recipe, rows, measured)
+    runs = [measure(resolve(varied(recipe, run, asked.chunks)), store, run) for run in range(asked.runs)]
+    rows = compare(recipe, runs)
+    text = page(recipe, rows, runs)
     print(text)
     if asked.out:
         asked.out.mkdir(parents=True, exist_ok=True)
         (asked.out / "blend.md").write_text(text)
-        (asked.out / "blend.json").write_text(json.dumps(as_json(rows, measured), indent=1) + "\n")
+        (asked.out / "blend.json").write_text(json.dumps(as_json(rows, runs), indent=1) + "\n")
         (asked.out / "blend.svg").write_text(plot(recipe, rows))
 
 
-def with_seed(recipe: Recipe, seed: int) -> Recipe:
-    """Return the recipe with another seed in every fine-tuning."""
+def varied(recipe: Recipe, run: int, chunks: int) -> Recipe:
+    """Return the recipe with the seeds of one run, all of them different, measured on so many chunks of each text."""
     sources = tuple(
-        source.model_copy(update={"finetune": source.finetune.model_copy(update={"seed": seed})})
+        source.model_copy(
+            update={"finetune": source.finetune.model_copy(update={"seed": source.finetune.seed + 1000 * run})}
+        )
         if source.finetune
         else source
         for source in recipe.sources
     )
-    return recipe.model_copy(update={"sources": sources})
+    perplexity = recipe.benchmark.perplexity.model_copy(update={"chunks": chunks})
+    benchmark = recipe.benchmark.model_copy(update={"perplexity": perplexity})
+    return recipe.model_copy(update={"sources": sources, "benchmark": benchmark})
 
 
-def measure(plan: Plan, store: Store, seed: int) -> Losses:
+def measure(plan: Plan, store: Store, run: int) -> Losses:
     """Build and measure every arm of a plan that no heal made."""
     losses: Losses = {}
     for arm in plan.arms:
@@ -113,7 +120,7 @@ def measure(plan: Plan, store: Store, seed: int) -> Losses:
         facts: dict[str, Any] = build_all(arm.perplexity, store, Silent()).artifact.facts
         losses[arm.name] = {text: found["chunks"] for text, found in facts["texts"].items()}
         values = ", ".join(f"{text} {perplexity(chunks):.3f}" for text, chunks in losses[arm.name].items())
-        print(f"seed {seed}, {arm.name}: {values} ({time.monotonic() - started:.0f} s)", flush=True)
+        print(f"run {run + 1}, {arm.name}: {values} ({time.monotonic() - started:.0f} s)", file=sys.stderr, flush=True)
     return losses
 
 
@@ -125,15 +132,15 @@ def perplexity(chunks: Sequence[float]) -> float:
 # -- comparing ------------------------------------------------------------------------------------------------
 
 
-def compare(recipe: Recipe, seeds: Sequence[Losses]) -> list[Row]:
+def compare(recipe: Recipe, runs: Sequence[Losses]) -> list[Row]:
     """Return each merge, and each source that no merge uses, against the parents, text by text."""
     parents = lineage(recipe)
     methods = {"merged": recipe.merge.method} | {stage.name: stage.merge.method for stage in recipe.stages}
     used = {source for _, merge in recipe.merges for source in merge.sources}
     apart = [source.name for source in recipe.sources if source.name not in used]
     rows: list[Row] = []
-    for model in [*(name for name in seeds[0] if name in methods), *apart]:
-        for text in seeds[0][model]:
+    for model in [*(name for name in runs[0] if name in methods), *apart]:
+        for text in runs[0][model]:
             against = parents.get(model, parents["merged"])
             rows.append(
                 Row(
@@ -141,22 +148,22 @@ def compare(recipe: Recipe, seeds: Sequence[Losses]) -> list[Row]:
                     method=methods.get(model, ""),
                     role="merged" if model in methods else "source",
                     text=text,
-                    perplexities=[perplexity(losses[model][text]) for losses in seeds],
-                    to_parents={parent: pooled(seeds, model, parent, text) for parent in against},
+                    perplexities=[perplexity(losses[model][text]) for losses in runs],
+                    to_parents={parent: pooled(runs, model, parent, text) for parent in against},
                     wins=sum(
                         verdict([pooled([losses], model, parent, text) for parent in against]) == "better"
-                        for losses in seeds
+                        for losses in runs
                     ),
                 )
             )
     return rows
 
 
-def pooled(seeds: Sequence[Losses], model: str, parent: str, text: str) -> Difference:
-    """Return the difference of two models, for other seeds and other chunks if there are several seeds."""
+def pooled(runs: Sequence[Losses], model: str, parent: str, text: str) -> Difference:
+    """Return the difference of two models, for other seeds and other chunks if there are several runs."""
     table = [
         [first - second for first, second in zip(losses[model][text], losses[parent][text], strict=True)]
-        for losses in seeds
+        for losses in runs
     ]
     return as_difference(crossed(table) if len(table) > 1 else mean(table[0]), len(table[0]))
 
@@ -174,7 +181,7 @@ def winners(rows: Sequence[Row]) -> dict[str, float]:
 # -- showing --------------------------------------------------------------------------------------------------
 
 
-def page(recipe: Recipe, rows: Sequence[Row], measured: dict[int, Losses]) -> str:
+def page(recipe: Recipe, rows: Sequence[Row], runs: Sequence[Losses]) -> str:
     """Return what was found, as Markdown."""
     won = winners(rows)
     merges = len({row.model for row in rows if row.role == "merged"})
@@ -183,24 +190,24 @@ def page(recipe: Recipe, rows: Sequence[Row], measured: dict[int, Losses]) -> st
         claim = f"{len(won)} of {merges} merges are better than both parents on every text: {names}."
     else:
         claim = f"None of {merges} merges is detectably better than both parents on every text."
-    chunks = len(next(iter(next(iter(measured.values()))["merged"].values())))
+    chunks = len(next(iter(runs[0]["merged"].values())))
     how = (
         f"Perplexity of {', '.join(recipe.gguf.quantize)} files on {chunks} chunks of "
-        f"{recipe.benchmark.perplexity.context} tokens of each held-out text; training seeds "
-        f"{', '.join(map(str, measured))}. Changes of perplexity are paired chunk by chunk with the parents of the "
-        f"same seed; 95 % intervals over seeds and chunks. `seeds won`: in how many seeds the chunks of that seed "
-        f"alone show it better than both. p-values are corrected for {merges} merges (Holm)."
+        f"{recipe.benchmark.perplexity.context} tokens of each held-out text; {len(runs)} runs with other training "
+        f"seeds. Changes of perplexity are paired chunk by chunk with the parents of the same run; 95 % intervals over "
+        f"seeds and chunks. `runs won`: in how many runs the chunks of that run alone show it better than both. "
+        f"p-values are corrected for {merges} merges (Holm)."
     )
     return "\n\n".join(
-        [f"# {recipe.name}", claim, how, table(rows, measured), sources(recipe, measured), f"On {machine()}.", ""]
+        [f"# {recipe.name}", claim, how, table(rows, runs), sources(recipe, runs), f"On {machine()}.", ""]
     )
 
 
-def table(rows: Sequence[Row], measured: dict[int, Losses]) -> str:
+def table(rows: Sequence[Row], runs: Sequence[Losses]) -> str:
     """Return one line per merge and text."""
     parents = list(dict.fromkeys(parent for row in rows for parent in row.to_parents))
-    heads = ["model", "text", *(f"seed {seed}" for seed in measured), *(f"to {parent}" for parent in parents)]
-    lines: list[list[str]] = [[*heads, "seeds won", "verdict"]]
+    heads = ["model", "text", *(f"run {run}" for run in range(1, len(runs) + 1)), *(f"to {parent}" for parent in parents)]
+    lines: list[list[str]] = [[*heads, "runs won", "verdict"]]
     for row in rows:
         name = f"{row.model} ({row.method})" if row.method not in ("", row.model) else row.model
         lines.append(
@@ -209,19 +216,19 @@ def table(rows: Sequence[Row], measured: dict[int, Losses]) -> str:
                 row.text,
                 *(f"{value:.3f}" for value in row.perplexities),
                 *(said(row.to_parents.get(parent)) for parent in parents),
-                f"{row.wins} of {len(measured)}",
+                f"{row.wins} of {len(runs)}",
                 VERDICTS[row.verdict],
             ]
         )
     return as_table(lines)
 
 
-def sources(recipe: Recipe, measured: dict[int, Losses]) -> str:
+def sources(recipe: Recipe, runs: Sequence[Losses]) -> str:
     """Return the perplexities of the sources."""
-    texts = list(next(iter(measured.values()))["merged"])
-    lines = [["source", "text", *(f"seed {seed}" for seed in measured)]]
+    texts = list(runs[0]["merged"])
+    lines = [["source", "text", *(f"run {run}" for run in range(1, len(runs) + 1))]]
     lines += [
-        [source.name, text, *(f"{perplexity(losses[source.name][text]):.3f}" for losses in measured.values())]
+        [source.name, text, *(f"{perplexity(losses[source.name][text]):.3f}" for losses in runs)]
         for source in recipe.sources
         for text in texts
     ]
@@ -264,7 +271,7 @@ def plot(recipe: Recipe, rows: Sequence[Row]) -> str:
     )
 
 
-def as_json(rows: Sequence[Row], measured: dict[int, Losses]) -> dict[str, Any]:
+def as_json(rows: Sequence[Row], runs: Sequence[Losses]) -> dict[str, Any]:
     """Return the table and what it was computed from."""
     return {
         "machine": machine(),
@@ -278,7 +285,7 @@ def as_json(rows: Sequence[Row], measured: dict[int, Losses]) -> dict[str, Any]:
             }
             for row in rows
         ],
-        "losses": {str(seed): losses for seed, losses in measured.items()},
+        "losses": runs,
     }
 
 

@@ -61,7 +61,9 @@ def test_the_table_names_the_settings_that_recipes_and_functions_take() -> None:
     assert set(METHODS) == {"passthrough", *TAKES}
 
 
-@pytest.mark.parametrize(("method", "based", "others"), [case for case in CASES if case[0] not in DRAWN_BY_CHUNK])
+@pytest.mark.parametrize(
+    ("method", "based", "others"), [case for case in CASES if case.values[0] not in DRAWN_BY_CHUNK]
+)
 def test_the_length_of_a_chunk_changes_no_byte(method: str, based: bool, others: dict[str, Any]) -> None:
     models, base = inputs_for(method, based=based)
     settings = settings_of(method, **others)
