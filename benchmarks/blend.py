@@ -1,6 +1,6 @@
 """Is a merge better than both of its parents? Several methods, two held-out texts, several trainings.
 
-    python benchmarks/blend.py [--recipe recipes/demo-blend.yaml] [--runs 3] [--chunks 32] [--store DIR] [--out FOLDER]
+    python benchmarks/blend.py [--recipe recipes/demo-blend.yaml] [--runs 3] [--chunks 32] [--store DIR] [--out DIR]
 
 Makes the recipe's models several times, through the same steps as `suture run` (what is in the store is found there),
 each time with other seeds in every fine-tuning: they draw the adapter's start and the order of the data. The first
@@ -120,7 +120,9 @@ def measure(plan: Plan, store: Store, run: int) -> Losses:
         facts: dict[str, Any] = build_all(arm.perplexity, store, Silent()).artifact.facts
         losses[arm.name] = {text: found["chunks"] for text, found in facts["texts"].items()}
         values = ", ".join(f"{text} {perplexity(chunks):.3f}" for text, chunks in losses[arm.name].items())
-        print(f"run {run + 1}, {arm.name}: {values} ({time.monotonic() - started:.0f} s)", file=sys.stderr, flush=True)
+        print(
+            f"run {run + 1}, {arm.name}: {values} ({time.monotonic() - started:.0f} s)", file=sys.stderr, flush=True
+        )
     return losses
 
 
@@ -194,8 +196,8 @@ def page(recipe: Recipe, rows: Sequence[Row], runs: Sequence[Losses]) -> str:
     how = (
         f"Perplexity of {', '.join(recipe.gguf.quantize)} files on {chunks} chunks of "
         f"{recipe.benchmark.perplexity.context} tokens of each held-out text; {len(runs)} runs with other training "
-        f"seeds. Changes of perplexity are paired chunk by chunk with the parents of the same run; 95 % intervals over "
-        f"seeds and chunks. `runs won`: in how many runs the chunks of that run alone show it better than both. "
+        f"seeds. Changes of perplexity are paired chunk by chunk with the parents of the same run; 95 % intervals "
+        f"over seeds and chunks. `runs won`: in how many runs the chunks of that run alone show it better than both. "
         f"p-values are corrected for {merges} merges (Holm)."
     )
     return "\n\n".join(
@@ -206,7 +208,12 @@ def page(recipe: Recipe, rows: Sequence[Row], runs: Sequence[Losses]) -> str:
 def table(rows: Sequence[Row], runs: Sequence[Losses]) -> str:
     """Return one line per merge and text."""
     parents = list(dict.fromkeys(parent for row in rows for parent in row.to_parents))
-    heads = ["model", "text", *(f"run {run}" for run in range(1, len(runs) + 1)), *(f"to {parent}" for parent in parents)]
+    heads = [
+        "model",
+        "text",
+        *(f"run {run}" for run in range(1, len(runs) + 1)),
+        *(f"to {parent}" for parent in parents),
+    ]
     lines: list[list[str]] = [[*heads, "runs won", "verdict"]]
     for row in rows:
         name = f"{row.model} ({row.method})" if row.method not in ("", row.model) else row.model

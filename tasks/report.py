@@ -34,8 +34,10 @@ def report_input(plan: Plan, record: RunRecord) -> ReportInput:
         recipe=plan.recipe,
         run=record,
         sources=tuple(
-            SourceView(name=source.name, model=source.model, commit=source.commit, licence=source.licence)
+            SourceView(name=pinned.name, model=pinned.model, commit=pinned.commit, licence=pinned.licence)
             for source in plan.sources
+            for pinned in (source, source.adapter)
+            if pinned is not None
         ),
         steps=tuple(StepView(label=step.label, step=step.step, key=step.key) for step in plan.steps),
         arms=tuple(

@@ -23,6 +23,11 @@ class Journal:
         self._boot = _BOOT.read_text().strip() if _BOOT.exists() else ""
         self._stamps: dict[str, list[int]] = self._read()
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether no file was finished yet."""
+        return not self._stamps
+
     def has(self, file: Path) -> bool:
         """Return whether a file was finished, and not touched since."""
         try:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from suture.checkpoint.header import Header
+from suture.checkpoint.header import Header, read_header
 from suture.checkpoint.layout import Layout, layout_of
 from suture.checkpoint.shards import read_shards
 from suture.errors import CheckpointError
@@ -68,6 +68,15 @@ def open_checkpoint(folder: Path) -> Checkpoint:
     for file, header in shards.items():
         extents |= _extents(folder / file, header)
     return Checkpoint(folder, layout_of(folder, shards), extents)
+
+
+def read_extents(file: Path) -> dict[str, Extent]:
+    """Return where the tensors of one file lie.
+
+    Raises:
+        CheckpointError: When its header is malformed.
+    """
+    return _extents(file, read_header(file))
 
 
 def read_chunks(extent: Extent, chunk_bytes: int) -> Iterator[bytes]:

@@ -14,11 +14,19 @@ import numpy as np
 
 from suture.checkpoint.floats import from_float32, to_float32
 from suture.checkpoint.journal import Journal
-from suture.checkpoint.reader import Checkpoint, Extent, NonFinite, pread_exactly
+from suture.checkpoint.reader import (
+    Checkpoint,
+    Extent,
+    NonFinite,
+    count_in,
+    pread_exactly,
+    read_chunks,
+    read_extents,
+)
 from suture.checkpoint.tensors import DTYPE_BITS
 from suture.checkpoint.writer import OutputTensor, write_checkpoint
 from suture.merge.account import Input, MergePlan, Output
-from suture.merge.stream import Chunk, Floats, Inputs, numbers_per_chunk
+from suture.merge.stream import CHUNK, Chunk, Floats, Inputs, numbers_per_chunk
 from suture.merge.table import METHODS
 from suture.merge.workers import Workers
 from suture.progress import Progress
@@ -50,12 +58,27 @@ def execute(
     Returns:
         What was counted in the tensors that were computed.
     """
+    taken_up = not journal.is_empty
     with Workers(threads) as workers, Files() as files:
         engine = _Engine(sources, files, workers)
         across = engine.measure_across(plan.outputs)
         tensors = [engine.output_tensor(output, across.get(output.method, {})) for output in plan.outputs]
         write_checkpoint(folder, tensors, shard_bytes, progress, journal)
-        return engine.counts
+        return _recount(plan, sources, folder) if taken_up else engine.counts
+
+
+def _recount(plan: MergePlan, sources: Sources, folder: Path) -> Counts:
+    """Count by reading once more what was computed and from what: a killed attempt took its counts along."""
+    counts = Counts()
+    written = {name: extent for file in folder.glob("*.safetensors") for name, extent in read_extents(file).items()}
+    for output in plan.outputs:
+        if output.is_copy:
+            continue
+        counts.add_bytes("", written[output.name], output.info.dtype)
+        for source, tensor in dict.fromkeys(pair for made_of in output.all_inputs for pair in made_of.tensors):
+            held = sources[source]
+            counts.add_bytes(source, held.extents[tensor], held.layout.tensors[tensor].dtype)
+    return counts
 
 
 class Counts:
@@ -72,14 +95,21 @@ class Counts:
         """Count some numbers; `owner` is a source, or empty for the result."""
         if math.isfinite(float(numbers.sum())):  # one quick pass; a sum that overflows is looked at as well
             return
-        nan, inf = int(np.isnan(numbers).sum()), int(np.isinf(numbers).sum())
-        with self._lock:
-            before = self._found.get(owner, NonFinite(0, 0))
-            self._found[owner] = NonFinite(before.nan + nan, before.inf + inf)
+        self._add(owner, NonFinite(int(np.isnan(numbers).sum()), int(np.isinf(numbers).sum())))
+
+    def add_bytes(self, owner: str, extent: Extent, dtype: str) -> None:
+        """Count the numbers of a whole tensor."""
+        for chunk in read_chunks(extent, CHUNK * DTYPE_BITS[dtype] // 8):
+            self._add(owner, count_in(chunk, dtype))
 
     def of(self, owner: str) -> NonFinite:
         """Return what was counted."""
         return self._found.get(owner, NonFinite(0, 0))
+
+    def _add(self, owner: str, found: NonFinite) -> None:
+        with self._lock:
+            before = self.of(owner)
+            self._found[owner] = NonFinite(before.nan + found.nan, before.inf + found.inf)
 
 
 class Files:

@@ -225,7 +225,7 @@ def _state(record: StepRecord | None, manifest: Manifest | None) -> Literal["bui
 
 
 def _source(source: SourceView, recipe: Recipe, shelf: Shelf) -> SourceData:
-    asked = next(each for each in recipe.sources if each.name == source.name)
+    finetuned = {each.name for each in recipe.sources if each.finetune is not None}
     fetched = [
         FetchFacts.model_validate(artifact.facts) for artifact in shelf.values() if artifact.manifest.step == "fetch"
     ]
@@ -236,7 +236,7 @@ def _source(source: SourceView, recipe: Recipe, shelf: Shelf) -> SourceData:
         model=source.model,
         commit=source.commit,
         licence=source.licence,
-        finetuned=asked.finetune is not None,
+        finetuned=source.name in finetuned,
         parameters=facts.parameters if facts else None,
         size_bytes=facts.bytes if facts else None,
         nan=facts.nan if facts else None,

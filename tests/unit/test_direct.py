@@ -160,6 +160,19 @@ def test_a_killed_merge_goes_on_from_its_finished_files(in_the_middle: Recipe, t
     assert not partial.exists()
 
 
+def test_what_is_no_number_is_counted_once_whether_killed_or_not(folders: Folders, tmp_path: Path) -> None:
+    b = load(folders["b"])
+    for name in ("model.embed_tokens.weight", "model.layers.0.mlp.weight", "model.layers.3.mlp.weight"):
+        b[name][1, 2:4] = np.nan, np.inf
+    safetensors.numpy.save_file(b, folders["b"] / "model.safetensors")
+    recipe = recipe_of(folders, blend("linear", "b", "c"))
+    kill_in_the_middle(recipe, tmp_path / "out")
+    accounts = [merge_into(recipe, tmp_path / name, SHARD, Silent()) for name in ("out", "undisturbed")]
+    assert accounts[0] == accounts[1]
+    assert (accounts[0]["nan_in"], accounts[0]["inf_in"]) == ({"a": 0, "b": 3, "c": 0}, {"a": 0, "b": 3, "c": 0})
+    assert (accounts[0]["nan_out"], accounts[0]["inf_out"]) == (3, 3)
+
+
 @pytest.mark.parametrize("change", ["recipe", "source", "shard"])
 def test_nothing_of_another_merge_is_taken_over(
     in_the_middle: Recipe, folders: Folders, tmp_path: Path, change: str
