@@ -52,11 +52,8 @@ class _Search:
     rank: int
     low: int
     high: int
-
-    @property
-    def is_done(self) -> bool:
-        """Whether a single integer is left."""
-        return self.low == self.high
+    is_done: bool = False
+    """Whether a pass has shown that it is `low`."""
 
     def narrow(self, below: int, between: _Collected | _Counted) -> None:
         """Look on in the one bin that holds the rank, or outside.
@@ -72,6 +69,7 @@ class _Search:
         else:
             self.low += between.at(self.rank - below) << between.shift
             self.high = min(self.high, self.low + (1 << between.shift) - 1)
+            self.is_done = self.low == self.high
 
 
 class _Collected:
@@ -181,7 +179,8 @@ def _sample(tensors: Sequence[Inputs], quantities: Quantities) -> list[list[Bits
         inputs, number = chunks[place * (len(chunks) - 1) // max(1, count - 1)]
         with np.errstate(all="ignore"):
             found = quantities(inputs.read(number))
-        return [bits_of(values[:: -(-len(values) // _SAMPLED)]) for values in found]
+        # An odd step, or it would meet the same columns again and again.
+        return [bits_of(values[:: -(-len(values) // _SAMPLED) | 1]) for values in found]
 
     return [take(place) for place in range(count)]
 

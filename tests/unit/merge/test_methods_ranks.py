@@ -72,6 +72,27 @@ def test_neither_the_sample_nor_the_bins_change_the_answer(
     assert found == np.sort(bits(values))[wanted].tolist()
 
 
+@pytest.mark.parametrize("low", [0.0, 0.5, 1.0, 2.0, 1e30])
+@pytest.mark.parametrize("high", [0.0, 0.5, 1.0, 2.0, 1e30])
+def test_whatever_the_sample_says_the_answer_is_the_same(
+    monkeypatch: pytest.MonkeyPatch, low: float, high: float
+) -> None:
+    bracket = sorted(bits(np.float32([low, high])).tolist())
+    monkeypatch.setattr(ranks, "_bracket", lambda *_: bracket)
+    values = np.float32([0, 0, 1, 1, 1, 1.5, 2, 2, 3])
+    ((*found,),) = magnitudes_at([in_memory([values], length=2)], lambda chunk: chunk.models, [range(9)])
+    assert [as_float(one) for one in found] == values.tolist()
+
+
+def test_no_rank_near_the_edge_of_many_equal_numbers_is_missed() -> None:
+    values = np.repeat(np.float32([0, 1, 2]), [40_000, 30_000, 30_000])
+    np.random.default_rng(4).shuffle(values)
+    inputs = in_memory([values], length=2**11)
+    edges = [rank + offset for rank in (40_000, 70_000) for offset in (-800, -100, -1, 0, 1, 100, 800)]
+    ((*found,),) = magnitudes_at([inputs], lambda chunk: chunk.models, [edges])
+    assert [as_float(one) for one in found] == np.sort(values)[edges].tolist()
+
+
 def test_a_sample_that_misleads_costs_passes_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ranks, "_SAMPLED", 1)
     values = np.ones(64 * 100, np.float32)
