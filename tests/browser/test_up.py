@@ -129,5 +129,12 @@ def stop(up: Up) -> None:
     """Ctrl-C ends the command, and all that it started."""
     up.process.send_signal(signal.SIGINT)
     assert up.process.wait(60) == 0
+    deadline = time.monotonic() + 10  # the guardian has given up its lock, and is on its way out
+    while left_running() and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert left_running() == []
+
+
+def left_running() -> list[str]:
     browser = ("playwright", "chromium", "chrome_crashpad")  # the test's own
-    assert [command for command in processes().values() if not any(name in command for name in browser)] == []
+    return [command for command in processes().values() if not any(name in command for name in browser)]
