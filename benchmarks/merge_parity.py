@@ -9,6 +9,9 @@ steps (ulps) away from ties, the share of numbers that differ there, and the sha
 trimming threshold, where mergekit drops some of the equal ones and we keep all. Where a sum nearly cancels out, a
 step of its own is no measure: one step of the largest number in it counts as one.
 
+sce weighs the models by the numbers that are selected: where some of them tie, all numbers of the tensor differ a
+little.
+
 Left out: methods that draw at random, and arcee_fusion, whose divergences of real models' rows are smaller than the
 rounding of the fp32 sums that mergekit takes them from.
 """
@@ -343,7 +346,11 @@ def table(rows: Sequence[Sequence[str]]) -> str:
     """Return the rows as Markdown."""
     head = ["base", "method", "models", "settings", "largest difference, ulps", "differ", "at ties"]
     lines = ["| " + " | ".join(cells) + " |" for cells in ([*head], *rows)]
-    return "\n".join([lines[0], "|" + "---|" * len(head), *lines[1:]])
+    notes = [
+        "",
+        "sce weighs the models by the selected numbers: where some tie, all of the tensor's differ a little.",
+    ]
+    return "\n".join([lines[0], "|" + "---|" * len(head), *lines[1:], *notes])
 
 
 if __name__ == "__main__":

@@ -108,10 +108,9 @@ def toy_plan(recipe: Recipe, notes: Path, **behaviours: Behaviour) -> Plan:
     small_merged = plan_step("quantize merged Q8_0", "quantize", toy("small_merged"), [merged])
     steps = (a, b, merged, small_a, small_merged)
     sources: Any = tuple(
-        SimpleNamespace(name=name, model=f"/{name}", commit="0", licence="Apache-2.0") for name in "ab"
+        SimpleNamespace(name=name, model=f"/{name}", commit="0", licence="Apache-2.0", adapter=None) for name in "ab"
     )
-    account: Any = None
-    return Plan(recipe=recipe, sources=sources, merge=account, steps=steps, arms=())
+    return Plan(recipe=recipe, sources=sources, merges={}, steps=steps, arms=())
 
 
 def attempts(notes: Path) -> dict[str, int]:

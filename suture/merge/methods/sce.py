@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 
 import numpy as np
@@ -65,14 +66,14 @@ def _least_variance(inputs: Inputs, share: float, *, of_all: bool) -> int:
 
 
 def _variances(chunk: Chunk) -> Floats:
-    """Return the sum of the squared distances from the models' mean: (n,); their order is all that matters."""
-    mean = np.add.reduce(chunk.models)
-    mean /= np.float32(len(chunk.models))
-    total = np.zeros_like(mean)
-    for model in chunk.models:
-        distance = model - mean
-        distance *= distance
-        total += distance
+    """Return the sum of the squared differences of all pairs of models: (n,); the order of these is all that matters.
+
+    It is s^2 times the variance, exactly 0 where all models are equal, and knows no rounded mean.
+    """
+    total = np.zeros_like(chunk.models[0])
+    for one, other in itertools.combinations(chunk.models, 2):
+        difference = one - other
+        total += np.square(difference, out=difference)
     return total
 
 

@@ -44,7 +44,7 @@ def test_a_plan_fetches_the_adapter_and_fuses_it_before_all_else(pico: Path, ada
     plan = resolve(recipe_of(pico, adapter))
     steps = steps_of(plan)
     fuse = steps["fuse adapter tuned"]
-    assert [parent.label for parent in fuse.parents] == ["fetch pico0", "fetch adapter"]
+    assert [parent.label for parent in fuse.parents] == [f"fetch {pico.name}", "fetch adapter"]
     assert isinstance(fuse.parents[1].spec, AdapterFetch)
     assert fuse in steps["merge"].parents
     assert steps["convert tuned"].parents == (fuse,)

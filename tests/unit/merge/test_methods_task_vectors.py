@@ -158,3 +158,11 @@ def test_sce_of_models_that_hardly_changed_takes_them_alike_in_mergekit(dialect:
     share = 0.5 if dialect == "mergekit" else 2 / 11
     whole = share if dialect == "paper" else 1.0
     np.testing.assert_allclose(found, [share * 1e-4 + (1 - share) * 3e-4, whole * 1e-4, 0], rtol=1e-6)
+
+
+def test_sce_takes_numbers_that_all_models_share_for_unvaried() -> None:
+    base = np.zeros(1000, np.float32)
+    shared = np.random.default_rng(5).normal(0, 1, 1000).astype(np.float32)
+    models = [shared + np.float32(step) * np.maximum(0, 4 - np.arange(1000, dtype=np.float32)) for step in (0, 1, 3)]
+    found = merged("sce", models, base, select_topk=0.5, dialect="mergekit")
+    assert np.count_nonzero(found) == 2  # half of the four that vary
