@@ -5,14 +5,14 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Generator, Iterator, Mapping
-from dataclasses import asdict, replace
+from dataclasses import replace
 from typing import TypeVar
 
 import httpx
 from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
 
 from suture.bench.stream import Broken, Stream
-from suture.bench.suite import Answer, Request, Server
+from suture.bench.suite import Answer, Message, Request, Server, Tool
 from suture.errors import TransientError
 
 _ATTEMPTS = 3
@@ -71,13 +71,15 @@ class Chat:
     def _body(self, request: Request, max_tokens: int, seed: int) -> dict[str, JsonValue]:
         body: dict[str, JsonValue] = {
             "model": next(iter(self.server.models), "default"),
-            "messages": [asdict(message) for message in request.messages],
-            "temperature": request.temperature,
+            "messages": [_message(message) for message in request.messages],
+            "temperature": 0.0 if request.temperature is None else request.temperature,
             "max_tokens": max_tokens,
             "seed": seed,
             "stream": True,
             "stream_options": {"include_usage": True},
         }
+        if request.tools:
+            body["tools"] = [_tool(tool) for tool in request.tools]
         if self._is_llama:
             # A cached prefix is computed in other batches, which moves the last bits of the logits: without it, an
             # answer does not depend on what was asked before.
@@ -138,6 +140,7 @@ def _server(client: httpx.Client, props: _Props | None) -> Server:
         models=tuple(model.id for model in models.data) if models else (),
         healthy=None if health.status_code in _NO_SUCH_PAGE else health.is_success,
         template_has_tools=props.chat_template_caps.supports_tools if props else None,
+        context=props.default_generation_settings.n_ctx if props else None,
     )
 
 
@@ -151,6 +154,28 @@ def _get(client: httpx.Client, path: str) -> httpx.Response:
             found=_describe(error),
             way_out="Check that the server is running and has not run out of memory.",
         ) from error
+
+
+def _message(message: Message) -> dict[str, JsonValue]:
+    """Return a message as the API has it: without what it has not."""
+    form: dict[str, JsonValue] = {"role": message.role, "content": message.content}
+    if message.tool_calls:
+        form["tool_calls"] = [
+            {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}}
+            for call in message.tool_calls
+        ]
+    if message.tool_call_id:
+        form["tool_call_id"] = message.tool_call_id
+    return form
+
+
+def _tool(tool: Tool) -> dict[str, JsonValue]:
+    function: dict[str, JsonValue] = {
+        "name": tool.name,
+        "description": tool.description,
+        "parameters": dict(tool.parameters),
+    }
+    return {"type": "function", "function": function}
 
 
 def _describe(error: Exception) -> str:
@@ -173,10 +198,14 @@ class _TemplateCaps(_Page):
     supports_tools: bool | None = None
 
 
+class _GenerationSettings(_Page):
+    n_ctx: int | None = None
+
+
 class _Props(_Page):
     """llama-server's `/props`; no other server has it."""
 
-    default_generation_settings: dict[str, JsonValue]
+    default_generation_settings: _GenerationSettings
     chat_template_caps: _TemplateCaps = _TemplateCaps()
 
 

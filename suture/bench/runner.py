@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
 
 from suture.bench.chat import Chat
-from suture.bench.suite import Answer, Score, Test, Transcript, grade
+from suture.bench.sandbox import run_program
+from suture.bench.suite import Answer, Request, Score, Talk, Test, Transcript, flaw, grade
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,7 @@ class Sample:
             "category": self.test.category,
             "max_tokens": self.max_tokens,
             "seed": self.seed,
-            "requests": [asdict(request) for request in self.test.requests],
+            "requests": [asdict(request) for request in self.transcript.requests],
             "answers": answers,
             "score": asdict(self.score),
             "timings": timings,
@@ -57,15 +58,34 @@ def run_suite(chat: Chat, tests: Sequence[Test], *, max_tokens: int, seed: int) 
     Raises:
         TransientError: When the server is gone; that says nothing about the model.
     """
+
+    def ask(request: Request) -> Answer:
+        answer = chat.ask(request, max_tokens=max_tokens, seed=seed)
+        if answer.failure:
+            chat.check_alive()
+        return answer
+
     for test in tests:
-        transcript = Transcript(tuple(_ask_all(chat, test, max_tokens, seed)), chat.server)
+        requests, answers = converse(test.talk(), ask)
+        transcript = Transcript(answers, chat.server, requests)
+        if flaw(transcript) is None:
+            transcript = replace(transcript, executions=tuple(map(run_program, test.programs(transcript))))
         yield Sample(test, max_tokens, seed, transcript, grade(test, transcript))
 
 
-def _ask_all(chat: Chat, test: Test, max_tokens: int, seed: int) -> Iterator[Answer]:
-    for request in test.requests:
-        answer = chat.ask(request, max_tokens=max_tokens, seed=seed)
-        yield answer
-        if answer.failure:
-            chat.check_alive()
-            return
+def converse(talk: Talk, ask: Callable[[Request], Answer]) -> tuple[tuple[Request, ...], tuple[Answer, ...]]:
+    """Lead a conversation to its end, or to the first answer that fails."""
+    requests: list[Request] = []
+    answers: list[Answer] = []
+    try:
+        request = next(talk)
+        while True:
+            requests.append(request)
+            answers.append(ask(request))
+            if answers[-1].failure:
+                break
+            request = talk.send(answers[-1])
+    except StopIteration:
+        pass
+    talk.close()
+    return tuple(requests), tuple(answers)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 
 from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
 
-from suture.bench.suite import Answer, Failure, Timing
+from suture.bench.suite import Answer, Failure, Timing, ToolCall
 
 
 class Broken(Exception):  # noqa: N818 -- what the stream is
@@ -17,9 +18,23 @@ class _Part(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
 
+class _Function(_Part):
+    name: str | None = None
+    arguments: str | None = None
+
+
+class _Call(_Part):
+    """A piece of a tool call: the first one of an index brings id and name, each a part of the arguments."""
+
+    index: int = 0
+    id: str | None = None
+    function: _Function = _Function()
+
+
 class _Delta(_Part):
     content: str | None = None
     reasoning_content: str | None = None
+    tool_calls: list[_Call] | None = None
 
 
 class _Choice(_Part):
@@ -55,6 +70,7 @@ class Stream:
         self._thinking: list[str] = []
         self._first_sign: float | None = None  # seconds since the start, as are the arrivals
         self._arrivals: list[float] = []  # of each chunk that holds text
+        self._calls: dict[int, ToolCall] = {}
         self._finish = ""
         self._usage: _Usage | None = None
         self._timings = _Timings()
@@ -93,6 +109,7 @@ class Stream:
         return Answer(
             text="".join(self._text),
             thinking="".join(self._thinking),
+            tool_calls=tuple(call for _, call in sorted(self._calls.items())),
             finish=self._finish,
             failure=failure,
             detail=detail,
@@ -103,11 +120,21 @@ class Stream:
         text, thinking = choice.delta.content or "", choice.delta.reasoning_content or ""
         elapsed = time.monotonic() - self.started
         self._first_sign = elapsed if self._first_sign is None else self._first_sign
-        if text or thinking:
+        for call in choice.delta.tool_calls or ():
+            self._take_call(call)
+        if text or thinking or choice.delta.tool_calls:
             self._arrivals.append(elapsed)
         self._text.append(text)
         self._thinking.append(thinking)
         self._finish = choice.finish_reason or self._finish
+
+    def _take_call(self, piece: _Call) -> None:
+        before = self._calls.get(piece.index, ToolCall("", "", ""))
+        self._calls[piece.index] = ToolCall(
+            id=piece.id or before.id or f"call_{piece.index}",
+            name=before.name + (piece.function.name or ""),
+            arguments=before.arguments + (piece.function.arguments or ""),
+        )
 
     def _timing(self) -> Timing:
         tokens = self._usage.completion_tokens if self._usage else len(self._arrivals)
@@ -118,6 +145,8 @@ class Stream:
             tokens=tokens,
             prompt_tokens_per_second=self._timings.prompt_per_second,
             tokens_per_second=self._timings.predicted_per_second or self._clocked_speed(tokens),
+            pieces=len(self._arrivals),
+            longest_gap=max((b - a for a, b in itertools.pairwise(self._arrivals)), default=None),
         )
 
     def _clocked_speed(self, tokens: int) -> float | None:

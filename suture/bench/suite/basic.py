@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from suture.bench.suite.form import Message, Request, Score, Test, Transcript, right, wrong
+from suture.bench.suite.form import Message, Request, Score, Test, Transcript, asks, right, wrong
 from suture.bench.suite.reading import template_leak
 
 
@@ -116,14 +116,14 @@ BASIC: tuple[Test, ...] = (
         id="server-health",
         category="basic",
         title="server health",
-        requests=(_ask("Say hello."),),
+        talk=asks(_ask("Say hello.")),
         score=score_server_health,
     ),
     Test(
         id="exact-instruction",
         category="basic",
         title="follows an instruction exactly",
-        requests=(
+        talk=asks(
             _ask("Write the word suture three times, in lowercase, joined by hyphens, and write nothing else."),
         ),
         score=score_exact_instruction,
@@ -132,14 +132,16 @@ BASIC: tuple[Test, ...] = (
         id="factual-answer",
         category="basic",
         title="factual answer",
-        requests=(_ask("Which planet is known as the Red Planet? Answer with its name."),),
+        talk=asks(
+            _ask("Which planet is known as the Red Planet? Answer with its name."),
+        ),
         score=score_factual_answer,
     ),
     Test(
         id="system-prompt",
         category="basic",
         title="obeys the system prompt",
-        requests=(
+        talk=asks(
             _ask(
                 "Which season comes after winter?",
                 system="You are a radio operator. Every reply must end with the word OVER in capital letters.",
@@ -151,14 +153,16 @@ BASIC: tuple[Test, ...] = (
         id="clean-stop",
         category="basic",
         title="stops cleanly",
-        requests=(_ask("In one sentence, what is a bicycle?"),),
+        talk=asks(
+            _ask("In one sentence, what is a bicycle?"),
+        ),
         score=score_clean_stop,
     ),
     Test(
         id="deterministic",
         category="basic",
         title="deterministic at temperature 0",
-        requests=(_ask("Name three uses of a paper clip."), _ask("Name three uses of a paper clip.")),
+        talk=asks(_ask("Name three uses of a paper clip."), _ask("Name three uses of a paper clip.")),
         score=score_determinism,
     ),
 )

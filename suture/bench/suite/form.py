@@ -3,11 +3,28 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-Category = Literal["basic", "reasoning"]
+from pydantic import JsonValue
+
+from suture.bench.sandbox import Execution, Program
+
+Category = Literal[
+    "basic",
+    "reasoning",
+    "tools",
+    "agentic",
+    "structured",
+    "context",
+    "multilingual",
+    "programming",
+    "performance",
+    "multi_turn",
+    "long_output",
+    "human_eval",
+]
 
 ErrorClass = Literal[
     "",  # passed
@@ -23,6 +40,25 @@ ErrorClass = Literal[
     "syntax",  # the code does not parse
     "name",  # the code lacks the function that was asked for
     "signature",  # the function takes other arguments
+    "crash",  # the code raised an error, or its process ended badly
+    "run_timeout",  # the code did not end in its time
+    "resources",  # the code took more memory, processes, disk or output than it may
+    "not_run",  # nothing here can run the code, or confine it
+    "template_lacks_tools",  # the chat template has no place for tools: the model was never told of them
+    "context_too_small",  # the server keeps fewer tokens than the conversation takes
+    "no_call",  # called no tool
+    "needless_call",  # called a tool, or one more, where none was needed
+    "wrong_tool",  # called another tool, or one that does not exist
+    "wrong_arguments",  # called the right tool with other arguments than the request implies
+    "invalid_json",  # not JSON, or arguments that are none
+    "schema",  # JSON of another shape than asked for
+    "no_table",  # no table in Markdown
+    "language",  # answered in another language
+    "forgot",  # lost what had been said before
+    "injected",  # obeyed what stood in a document and not in the conversation
+    "wrong_state",  # the world is not as it should be after the last call
+    "too_many_steps",  # no end within the steps allowed
+    "stalls",  # the stream paused, or the speed varied, more than it may
     "wrong_answer",  # understood, and wrong
 ]
 """Why a test failed; empty when it passed."""
@@ -33,26 +69,69 @@ Failure = Literal["", "timeout", "server_error"]
 
 
 @dataclass(frozen=True)
-class Message:
-    """One message of a conversation."""
+class Tool:
+    """A function the model may call.
 
-    role: Literal["system", "user", "assistant"]
+    Attributes:
+        name: What it is called.
+        description: What it does, for the model.
+        parameters: JSON schema of the object of its arguments.
+    """
+
+    name: str
+    description: str
+    parameters: Mapping[str, JsonValue]
+
+
+@dataclass(frozen=True)
+class ToolCall:
+    """A model's call of a tool.
+
+    Attributes:
+        id: By which the tool's answer refers to it.
+        name: The tool.
+        arguments: Its arguments, as the model wrote them: JSON, if it is right.
+        form: `structured` where the server gave it apart from the text, `text` where it was found in the text.
+    """
+
+    id: str
+    name: str
+    arguments: str
+    form: Literal["structured", "text"] = "structured"
+
+
+@dataclass(frozen=True)
+class Message:
+    """One message of a conversation.
+
+    Attributes:
+        role: Who speaks; `tool` brings a tool's answer.
+        content: What is said.
+        tool_calls: What an assistant called.
+        tool_call_id: The call that a tool answers.
+    """
+
+    role: Literal["system", "user", "assistant", "tool"]
     content: str
+    tool_calls: tuple[ToolCall, ...] = ()
+    tool_call_id: str = ""
 
 
 @dataclass(frozen=True)
 class Request:
-    """One question, asked in a conversation of its own.
+    """What the model is asked at one time.
 
     Attributes:
         messages: The conversation so far.
-        temperature: 0 always takes the likeliest token.
+        tools: What the model may call.
+        temperature: 0 always takes the likeliest token; the run's own where None.
         max_tokens: Longest answer, where the question calls for less than the run allows.
         seconds: Time limit of the answer; generous, for it is to catch what never ends, not what is slow.
     """
 
     messages: tuple[Message, ...]
-    temperature: float = 0.0
+    tools: tuple[Tool, ...] = ()
+    temperature: float | None = None
     max_tokens: int | None = None
     seconds: float = 900.0
 
@@ -69,6 +148,8 @@ class Timing:
         tokens: Length of the answer.
         prompt_tokens_per_second: Speed of reading the prompt; None where the server does not say.
         tokens_per_second: Speed of generating; None when there was too little to time.
+        pieces: In how many pieces the text arrived.
+        longest_gap: Seconds of the longest pause between two of them; None with fewer than two.
         attempts: How often it was asked, for the server failed in between.
     """
 
@@ -78,6 +159,8 @@ class Timing:
     tokens: int | None = None
     prompt_tokens_per_second: float | None = None
     tokens_per_second: float | None = None
+    pieces: int = 0
+    longest_gap: float | None = None
     attempts: int = 1
 
 
@@ -88,6 +171,7 @@ class Answer:
     Attributes:
         text: What the model said; as far as it came, when it failed.
         thinking: Reasoning that the server split off.
+        tool_calls: What it called, as the server gave it; calls written into the text are not among them.
         finish: Why generation ended: `stop`, `length`, or another finish_reason of the OpenAI API.
         failure: `timeout` or `server_error`; empty when the answer is complete.
         detail: What failed.
@@ -96,6 +180,7 @@ class Answer:
 
     text: str
     thinking: str = ""
+    tool_calls: tuple[ToolCall, ...] = ()
     finish: str = "stop"
     failure: Failure = ""
     detail: str = ""
@@ -122,19 +207,30 @@ class Server:
         models: Names of the models it lists.
         healthy: Answer of its health page; None where it has none.
         template_has_tools: Whether the chat template knows tools; None where the server does not say.
+        context: Tokens of context for one conversation; None where the server does not say.
     """
 
     models: tuple[str, ...]
     healthy: bool | None = None
     template_has_tools: bool | None = None
+    context: int | None = None
 
 
 @dataclass(frozen=True)
 class Transcript:
-    """All that a scorer gets to see: one answer per request, in order."""
+    """All that a scorer gets to see.
+
+    Attributes:
+        answers: One per request, in order.
+        server: Who answered.
+        requests: What was asked.
+        executions: What came of the test's programs, in their order.
+    """
 
     answers: tuple[Answer, ...]
     server: Server
+    requests: tuple[Request, ...] = ()
+    executions: tuple[Execution, ...] = ()
 
     @property
     def text(self) -> str:
@@ -166,6 +262,26 @@ def wrong(error_class: ErrorClass, why: str) -> Score:
     return Score(passed=False, error_class=error_class, why=why)
 
 
+Talk = Generator[Request, Answer, None]
+"""A conversation as the test leads it: yields what to ask next, is sent the answer. It does nothing else, so that
+leading it again with the same answers asks the same questions."""
+
+
+def asks(*requests: Request) -> Callable[[], Talk]:
+    """Return the talk that asks fixed questions, each in a conversation of its own."""
+
+    def talk() -> Talk:
+        for request in requests:  # noqa: UP028 -- a tuple cannot be sent the answers
+            yield request
+
+    return talk
+
+
+def no_programs(_transcript: Transcript) -> tuple[Program, ...]:
+    """Return that nothing is to be run."""
+    return ()
+
+
 @dataclass(frozen=True)
 class Test:
     """One test.
@@ -174,8 +290,13 @@ class Test:
         id: What samples, reports and the command line call it.
         category: The group it is counted in.
         title: What it is about, in a few words.
-        requests: What is asked, each in a conversation of its own.
+        talk: Begins the conversation.
         score: Judges complete, non-empty answers; `grade` sees to the others.
+        programs: What to run of what the model wrote, before it is scored. What a right program gives is the
+            scorer's alone to know: it never stands in a program.
+        needs_tools: Whether it means nothing where the chat template has no place for tools.
+        alone: Whether nothing else may be asked meanwhile, since it takes times.
+        context: Tokens of context that the whole conversation may take.
     """
 
     __test__ = False  # pytest: not a test class
@@ -183,18 +304,32 @@ class Test:
     id: str
     category: Category
     title: str
-    requests: tuple[Request, ...]
+    talk: Callable[[], Talk]
     score: Callable[[Transcript], Score]
+    programs: Callable[[Transcript], tuple[Program, ...]] = no_programs
+    needs_tools: bool = False
+    alone: bool = False
+    context: int = 2048
 
 
 def grade(test: Test, transcript: Transcript) -> Score:
     """Return the score of a transcript: of what failed on the way, of an empty answer, else the test's own."""
+    if test.needs_tools and transcript.server.template_has_tools is False:
+        return wrong("template_lacks_tools", "the chat template has no place for tools")
+    room = transcript.server.context
+    if room is not None and room < test.context:
+        return wrong("context_too_small", f"the conversation takes {test.context} tokens, the server keeps {room}")
+    return flaw(transcript) or test.score(transcript)
+
+
+def flaw(transcript: Transcript) -> Score | None:
+    """Return the score of a transcript in which an answer failed or is empty; None where all are there."""
     for answer in transcript.answers:
         if answer.failure:
             return wrong(answer.failure, answer.detail)
-        if not answer.visible:
+        if not answer.visible and not answer.tool_calls:
             return _silent(answer)
-    return test.score(transcript)
+    return None
 
 
 def _silent(answer: Answer) -> Score:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
-from suture.bench.suite.form import Message, Request, Score, Test, Transcript, right, wrong
+from suture.bench.suite.form import Message, Request, Score, Talk, Test, Transcript, asks, right, wrong
 from suture.bench.suite.reading import code_blocks, final_answer, numbers, plain
 
 
-def _ask(question: str) -> tuple[Request]:
-    return (Request((Message("user", question),)),)
+def _ask(question: str) -> Callable[[], Talk]:
+    return asks(Request((Message("user", question),)))
 
 
 # -- math word problem ----------------------------------------------------------------------------------------
@@ -181,7 +181,7 @@ REASONING: tuple[Test, ...] = (
         id="math-word-problem",
         category="reasoning",
         title="math word problem",
-        requests=_ask(
+        talk=_ask(
             "A shop has 7 boxes of 12 pens. It sells 35 pens in the morning and 18 pens in the afternoon. "
             "How many pens are left? Think step by step, and end with a line 'Answer: N'."
         ),
@@ -191,7 +191,7 @@ REASONING: tuple[Test, ...] = (
         id="logic-puzzle",
         category="reasoning",
         title="logic puzzle",
-        requests=_ask(
+        talk=_ask(
             "Emma, Farid, Grace, Hana and Ivo ran a race. Farid came last. Grace came directly after Emma. "
             "Ivo came before Emma, but after Hana. In which order did they finish? "
             "End with a line 'Answer:' and the five names, from first to last, separated by commas."
@@ -202,7 +202,7 @@ REASONING: tuple[Test, ...] = (
         id="writes-code",
         category="reasoning",
         title="writes code",
-        requests=_ask(
+        talk=_ask(
             f"Write a Python function {_FUNCTION}(text) that returns how many characters of text are vowels "
             "(a, e, i, o, u), in upper or lower case. Reply with one Python code block."
         ),
@@ -212,7 +212,7 @@ REASONING: tuple[Test, ...] = (
         id="finds-bug",
         category="reasoning",
         title="finds the bug",
-        requests=_ask(
+        talk=_ask(
             f"This Python function has one bug:\n\n{_BUGGY}\n\n"
             "Which line is wrong? Begin your answer with 'Line N:' and give the corrected line."
         ),

@@ -7,7 +7,7 @@ import pytest
 
 from suture.bench.chat import connect
 from suture.bench.runner import Sample, run_suite
-from suture.bench.suite import SUITE, Message, Request, Test, select
+from suture.bench.suite import SUITE, Message, Request, Test, asks, select
 from suture.bench.suite.form import right
 from suture.errors import TransientError
 from tests.unit.bench.scripted import Scripted, dies, hangs, refuses, says
@@ -27,7 +27,8 @@ PERFECT = {
 
 
 def question(test: str) -> str:
-    return select([test])[0].requests[-1].messages[-1].content
+    *_, last = select([test])[0].talk()
+    return last.messages[-1].content
 
 
 def run(endpoint: Scripted, tests: tuple[Test, ...] = SUITE, seed: int = 0) -> list[Sample]:
@@ -80,8 +81,7 @@ def test_one_bad_answer_does_not_stop_the_suite(perfect: Scripted) -> None:
 def test_a_hanging_answer_is_scored_as_timeout_and_the_suite_goes_on(perfect: Scripted) -> None:
     perfect.script(question("factual-answer"), hangs("Ma"))
     hasty = tuple(
-        replace(test, requests=tuple(replace(request, seconds=0.3) for request in test.requests))
-        for test in SUITE[2:4]
+        replace(test, talk=asks(*(replace(request, seconds=0.3) for request in test.talk()))) for test in SUITE[2:4]
     )
     samples = run(perfect, hasty)
     assert classes(samples) == {"factual-answer": "timeout", "system-prompt": ""}
@@ -99,7 +99,7 @@ def test_a_server_that_dies_in_the_middle_is_an_error_and_no_score(perfect: Scri
 
 def test_after_a_failed_request_the_others_of_its_test_are_not_asked(endpoint: Scripted) -> None:
     requests = tuple(Request((Message("user", text),)) for text in ("one", "two", "three"))
-    test = Test("three", "basic", "three questions", requests, lambda _: right("never asked"))
+    test = Test("three", "basic", "three questions", asks(*requests), lambda _: right("never asked"))
     endpoint.script("two", refuses(400))
     (sample,) = run(endpoint, (test,))
     assert [body["messages"][0]["content"] for body in endpoint.bodies] == ["one", "two"]
@@ -120,10 +120,16 @@ def test_a_row_holds_prompt_output_score_and_settings(perfect: Scripted) -> None
         "requests": [
             {
                 "messages": [
-                    {"role": "system", "content": system},
-                    {"role": "user", "content": "Which season comes after winter?"},
+                    {"role": "system", "content": system, "tool_calls": [], "tool_call_id": ""},
+                    {
+                        "role": "user",
+                        "content": "Which season comes after winter?",
+                        "tool_calls": [],
+                        "tool_call_id": "",
+                    },
                 ],
-                "temperature": 0.0,
+                "tools": [],
+                "temperature": None,
                 "max_tokens": None,
                 "seconds": 900.0,
             }
@@ -132,6 +138,7 @@ def test_a_row_holds_prompt_output_score_and_settings(perfect: Scripted) -> None
             {
                 "text": "Spring comes after winter. OVER",
                 "thinking": "",
+                "tool_calls": [],
                 "finish": "stop",
                 "failure": "",
                 "detail": "",

@@ -45,7 +45,7 @@ def knowing(llama: Scripted) -> Scripted:
 
 
 def _question(test: str) -> str:
-    return select([test])[0].requests[0].messages[-1].content
+    return next(select([test])[0].talk()).messages[-1].content
 
 
 def test_facts_and_samples(knowing: Scripted, tmp_path: Path) -> None:

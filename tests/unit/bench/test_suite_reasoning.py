@@ -10,7 +10,7 @@ from suture.bench.suite import SUITE
 from suture.bench.suite.reasoning import _BUGGY
 from tests.unit.bench.transcripts import score
 
-QUESTIONS = {test.id: test.requests[0].messages[-1].content for test in SUITE}
+QUESTIONS = {test.id: next(test.talk()).messages[-1].content for test in SUITE}
 
 
 # -- math word problem ----------------------------------------------------------------------------------------

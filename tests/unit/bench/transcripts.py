@@ -2,17 +2,45 @@
 
 from __future__ import annotations
 
-from suture.bench.suite import SUITE, Answer, Score, Server, Transcript, grade
+from collections.abc import Sequence
+from dataclasses import replace
 
-HEALTHY = Server(models=("scripted",), healthy=True)
+from suture.bench.runner import converse
+from suture.bench.sandbox import run_program
+from suture.bench.suite import SUITE, Answer, Request, Score, Server, Test, Transcript, flaw, grade
 
-
-def transcript(*texts: str, finish: str = "stop", thinking: str = "", server: Server = HEALTHY) -> Transcript:
-    """Return what a scorer would see had the model said this, in answer to one request each."""
-    return Transcript(tuple(Answer(text, thinking=thinking, finish=finish) for text in texts), server)
+HEALTHY = Server(models=("scripted",), healthy=True, template_has_tools=True)
 
 
 def score(test: str, *texts: str, finish: str = "stop", thinking: str = "", server: Server = HEALTHY) -> Score:
     """Return the score of the test with this id had the model said this."""
-    (found,) = [each for each in SUITE if each.id == test]
-    return grade(found, transcript(*texts, finish=finish, thinking=thinking, server=server))
+    answers = [Answer(text, thinking=thinking, finish=finish) for text in texts]
+    return score_answers(found(test), answers, server)
+
+
+def found(test: str) -> Test:
+    """Return the test with this id."""
+    (only,) = [each for each in SUITE if each.id == test]
+    return only
+
+
+def score_answers(test: Test, answers: Sequence[Answer | str], server: Server = HEALTHY) -> Score:
+    """Return the score of a test answered so."""
+    return grade(test, lead(test, answers, server))
+
+
+def lead(test: Test, answers: Sequence[Answer | str], server: Server = HEALTHY) -> Transcript:
+    """Lead the test's conversation with these answers (the last one again, should it ask for more).
+
+    What the model wrote is run in the sandbox, as the runner does it.
+    """
+    rest = [Answer(answer) if isinstance(answer, str) else answer for answer in answers]
+
+    def ask(_request: Request) -> Answer:
+        return rest.pop(0) if len(rest) > 1 else rest[0]
+
+    requests, given = converse(test.talk(), ask)
+    seen = Transcript(given, server, requests)
+    if flaw(seen) is None:
+        seen = replace(seen, executions=tuple(map(run_program, test.programs(seen))))
+    return seen
