@@ -2,10 +2,10 @@
 
     python benchmarks/merge_speed.py [--gigabytes 2] [--rounds 3] [--folder DIR] [--out benchmarks/results]
 
-Makes a base and two fine-tunes of the given size (a llama in bf16 with random weights; the fine-tunes differ from it
-by 1 % of its weights' spread), then runs each tool on each method as a whole process, interleaved, so that a machine
-that slows down slows all of them. Ratios are of medians. Everything is read once beforehand: all tools find the
-sources in the page cache.
+Makes a base and two fine-tunes of the given size (a llama in bf16 with random weights, in 7 files as the published
+merge; the fine-tunes differ from it by 1 % of its weights' spread), then runs each tool on each method as a whole
+process, interleaved, so that a machine that slows down slows all of them. Ratios are of medians. Everything is read
+once beforehand: all tools find the sources in the page cache.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from suture.checkpoint.floats import from_float32
 from suture.checkpoint.writer import OutputTensor, write_checkpoint
 from suture.progress import Silent
 
+SHARDS = 7
 HIDDEN, INTERMEDIATE, VOCABULARY, HEADS = 2048, 5632, 32_000, 16
 CHUNK = 2**22
 
@@ -57,9 +58,10 @@ def measure(folder: Path, gigabytes: float, rounds: int, methods: list[str]) -> 
     mergekit = environment_of("mergekit-0.1.5", MERGEKIT) / "mergekit-yaml"
     suture = Path(sys.executable).with_name("suture")
     layers = max(2, round(gigabytes * 1e9 / 2 / layer_parameters()))
+    shard_bytes = int(gigabytes * 1.05e9 / SHARDS)  # some room, since tensors are not cut
     models = {name: folder / name for name in ("base", "a", "b")}
     for number, path in enumerate(models.values()):
-        write_model(path, layers, number)
+        write_model(path, layers, number, shard_bytes)
     files = [str(file) for path in models.values() for file in path.iterdir()]
     subprocess.run(["cat", *files], stdout=subprocess.DEVNULL, check=True)  # into the page cache
     rows: list[dict[str, object]] = []
@@ -68,15 +70,20 @@ def measure(folder: Path, gigabytes: float, rounds: int, methods: list[str]) -> 
         recipe.write_text(yaml.safe_dump(mergekit_recipe(method, models, layers)))
         tools: dict[str, Callable[[Path], list[str | Path]]] = {
             "cp": lambda out: ["cp", "-r", models["a"], out],
-            "mergekit": lambda out, recipe=recipe: [mergekit, recipe, out, "--copy-tokenizer"],
-            "suture": lambda out, recipe=recipe: [suture, "merge", recipe, out],
+            "mergekit": lambda out, recipe=recipe: [
+                *(mergekit, recipe, out, "--copy-tokenizer", "--out-shard-size", str(shard_bytes)),
+            ],
+            "suture": lambda out, recipe=recipe: [
+                *(suture, "merge", recipe, out, "--shard-size", str(shard_bytes / 1e9)),
+            ],
         }
         runs: dict[str, list[Run]] = {tool: [] for tool in tools}
-        for _ in range(rounds):
-            for tool, command in tools.items():
+        for number in range(rounds):
+            turn = number % len(tools)  # each tool comes first, in the middle and last alike: what went before tells
+            for tool in [*tools][turn:] + [*tools][:turn]:
                 out = folder / "out"
                 runs[tool].append(
-                    timed(command(out), log=folder / f"{tool}.log", environment={"HF_HUB_OFFLINE": "1"})
+                    timed(tools[tool](out), log=folder / f"{tool}.log", environment={"HF_HUB_OFFLINE": "1"})
                 )
                 shutil.rmtree(out)
         rows += [row(method, tool, measured, runs) for tool, measured in runs.items()]
@@ -154,7 +161,7 @@ def layer_shapes() -> dict[str, tuple[int, ...]]:
     }
 
 
-def write_model(folder: Path, layers: int, number: int) -> None:
+def write_model(folder: Path, layers: int, number: int, shard_bytes: int) -> None:
     """Write a llama: the base (0), or a fine-tune of it."""
     folder.mkdir()
     shapes = {
@@ -179,7 +186,7 @@ def write_model(folder: Path, layers: int, number: int) -> None:
         OutputTensor(name, "BF16", shape, numbers(seed, int(np.prod(shape))))
         for seed, (name, shape) in enumerate(shapes.items(), 1)
     ]
-    write_checkpoint(folder, tensors, 5_000_000_000, Silent())
+    write_checkpoint(folder, tensors, shard_bytes, Silent())
     config = {
         "architectures": ["LlamaForCausalLM"],
         "model_type": "llama",

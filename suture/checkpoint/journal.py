@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from pathlib import Path
 
 _BOOT = Path("/proc/sys/kernel/random/boot_id")
@@ -20,6 +21,7 @@ class Journal:
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        self._lock = threading.Lock()  # files are finished by several threads
         self._boot = _BOOT.read_text().strip() if _BOOT.exists() else ""
         self._stamps: dict[str, list[int]] = self._read()
 
@@ -37,10 +39,11 @@ class Journal:
 
     def add(self, file: Path) -> None:
         """Note a file down as finished."""
-        self._stamps[file.name] = _stamp(file)
-        draft = self._path.with_name(f"{self._path.name}.part")
-        draft.write_text(json.dumps({"boot": self._boot, "files": self._stamps}))
-        draft.replace(self._path)
+        with self._lock:
+            self._stamps[file.name] = _stamp(file)
+            draft = self._path.with_name(f"{self._path.name}.part")
+            draft.write_text(json.dumps({"boot": self._boot, "files": self._stamps}))
+            draft.replace(self._path)
 
     def _read(self) -> dict[str, list[int]]:
         try:

@@ -20,8 +20,10 @@ import contextlib
 import errno
 import json
 import os
+import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -62,6 +64,11 @@ class OutputTensor:
         """Its dtype and shape."""
         return TensorInfo(self.dtype, self.shape)
 
+    @property
+    def is_copy(self) -> bool:
+        """Whether its bytes lie in a file."""
+        return isinstance(self.source, Extent)
+
 
 def write_checkpoint(
     folder: Path,
@@ -69,6 +76,7 @@ def write_checkpoint(
     shard_bytes: int,
     progress: Progress,
     journal: Journal | None = None,
+    threads: int = 1,
 ) -> tuple[str, ...]:
     """Write tensors to `model.safetensors`, or to shards with an index if they do not fit into one.
 
@@ -78,6 +86,8 @@ def write_checkpoint(
         shard_bytes: Bytes of tensors per file at most; a larger tensor gets a file of its own.
         progress: Is told the bytes written so far.
         journal: Remembers finished files; those of an earlier attempt at the same work are kept.
+        threads: How many files are copied at once. The kernel lets one thread at a time write to a file, so that
+            one file is not copied faster by several.
 
     Returns:
         The names of the files.
@@ -85,14 +95,29 @@ def write_checkpoint(
     shards = deal_out({tensor.name: tensor.info for tensor in tensors}, shard_bytes)
     by_name = {tensor.name: tensor for tensor in tensors}
     meter = _Meter(progress, sum(tensor.info.nbytes for tensor in tensors))
-    for file, names in shards.items():
-        path, wanted = folder / file, [by_name[name] for name in names]
+
+    def write(file: str) -> None:
+        path, wanted = folder / file, [by_name[name] for name in shards[file]]
         if journal is not None and journal.has(path):
             meter.add(sum(tensor.info.nbytes for tensor in wanted))
-            continue
+            return
         _write_shard(path, wanted, meter)
         if journal is not None:
             journal.add(path)
+
+    copied = [file for file, names in shards.items() if all(by_name[name].is_copy for name in names)]
+    with ThreadPoolExecutor(threads) as pool:
+        try:
+            copying = [pool.submit(write, file) for file in copied]
+            for file in shards:
+                if file not in copied:
+                    write(file)
+            for each in copying:
+                each.result()
+        except BaseException:
+            meter.stop()
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
     if len(shards) == 1:
         return tuple(shards)
     (folder / INDEX).write_text(_index(shards, meter.total))
@@ -118,17 +143,29 @@ def deal_out(tensors: Mapping[str, TensorInfo], shard_bytes: int) -> dict[str, l
     return {f"model-{number:05}-of-{len(shards):05}.safetensors": names for number, names in enumerate(shards, 1)}
 
 
+class _Stopped(Exception):  # noqa: N818 -- no error: another thread has it
+    """The work was given up."""
+
+
 class _Meter:
-    """Adds up bytes for a progress bar."""
+    """Adds up bytes for a progress bar, from several threads; and is where they learn that the work was given up."""
 
     def __init__(self, progress: Progress, total: int) -> None:
         self.total = total
         self._progress = progress
+        self._lock = threading.Lock()
         self._done = 0
+        self._stopped = False
 
     def add(self, count: int) -> None:
-        self._done += count
-        self._progress.update(self._done, self.total, "bytes")
+        with self._lock:
+            if self._stopped:
+                raise _Stopped
+            self._done += count
+            self._progress.update(self._done, self.total, "bytes")
+
+    def stop(self) -> None:
+        self._stopped = True
 
 
 def _write_shard(path: Path, tensors: Sequence[OutputTensor], meter: _Meter) -> None:

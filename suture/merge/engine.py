@@ -52,7 +52,7 @@ def execute(
         folder: Receives the files.
         shard_bytes: Bytes of tensors per file at most.
         journal: Remembers the files that are finished.
-        threads: How many chunks are computed at once; the bytes do not depend on it.
+        threads: How many chunks are computed, and files copied, at once; the bytes do not depend on it.
         progress: Is told the bytes written.
 
     Returns:
@@ -63,7 +63,7 @@ def execute(
         engine = _Engine(sources, files, workers)
         across = engine.measure_across(plan.outputs)
         tensors = [engine.output_tensor(output, across.get(output.method, {})) for output in plan.outputs]
-        write_checkpoint(folder, tensors, shard_bytes, progress, journal)
+        write_checkpoint(folder, tensors, shard_bytes, progress, journal, threads)
         return _recount(plan, sources, folder) if taken_up else engine.counts
 
 

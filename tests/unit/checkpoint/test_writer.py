@@ -110,6 +110,29 @@ def test_every_tensor_begins_where_its_dtype_may(folder: Path, out: Path) -> Non
         assert extent.offset % size == 0
 
 
+@pytest.mark.parametrize("threads", [2, 5])
+def test_files_copied_at_once_are_those_copied_in_turn(folder: Path, out: Path, threads: int, tmp_path: Path) -> None:
+    computed = OutputTensor("between", "U8", (3,), lambda: [b"a", b"bc"])
+    first, *others = copies(folder)
+    tensors = [first, computed, *others]
+    alone = tmp_path / "alone"
+    alone.mkdir()
+    assert write_checkpoint(alone, tensors, 60, Silent()) == write_checkpoint(
+        out, tensors, 60, progress := Recorder(), threads=threads
+    )
+    assert {path.name: path.read_bytes() for path in alone.iterdir()} == {
+        path.name: path.read_bytes() for path in out.iterdir()
+    }
+    assert [row[0] for row in progress.rows] == sorted(row[0] for row in progress.rows)
+
+
+def test_what_fails_in_one_file_stops_the_others(folder: Path, out: Path) -> None:
+    missing = OutputTensor("missing", "U8", (3,), Extent(folder / "gone", 0, 3))
+    with pytest.raises(FileNotFoundError):
+        write_checkpoint(out, [missing, *copies(folder)], 1, Silent(), threads=2)
+    assert not (out / "model.safetensors.index.json").exists()
+
+
 def test_progress_counts_every_byte(folder: Path, out: Path, tensors: dict[str, torch.Tensor]) -> None:
     total = sum(tensor.nbytes for tensor in tensors.values())
     progress = Recorder()
