@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import numpy as np
@@ -11,15 +12,18 @@ from hypothesis import strategies as st
 from scipy import stats
 from statsmodels.stats.contingency_tables import mcnemar as reference_mcnemar
 from statsmodels.stats.multitest import multipletests
-from statsmodels.stats.proportion import proportion_confint
+from statsmodels.stats.proportion import proportion_confint, proportion_effectsize
 
 from suture.statistics import (
     Sampled,
     Z,
+    clustered,
+    cohens_h,
     crossed,
     holm,
     mcnemar,
     mean,
+    rate_interval,
     student,
     student_quantile,
     weighted,
@@ -54,6 +58,53 @@ def test_mcnemar_is_that_of_statsmodels(pairs: list[tuple[bool, bool]]) -> None:
 
 def test_one_flipped_test_is_nothing() -> None:
     assert mcnemar([True] * 44, [True] * 43 + [False]) == 1.0
+
+
+@settings(deadline=None)
+@given(pairs=st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3)), min_size=1, max_size=9))
+def test_with_repeats_every_way_of_exchanging_the_models_is_counted(pairs: list[tuple[int, int]]) -> None:
+    differences = [a - b for a, b in pairs]
+    ways = [
+        abs(sum(sign * each for sign, each in zip(signs, differences, strict=True))) >= abs(sum(differences))
+        for signs in itertools.product((1, -1), repeat=len(pairs))
+    ]
+    first, second = zip(*pairs, strict=True)
+    assert mcnemar(first, second) == pytest.approx(sum(ways) / len(ways))
+
+
+def test_asking_a_test_more_often_makes_no_test_of_it() -> None:
+    """Two tests that differ cannot tell two models apart, however often they are asked."""
+    assert mcnemar([100, 100], [0, 0]) == 0.5
+
+
+@given(first=st.floats(0, 1), second=st.floats(0, 1))
+def test_cohens_h_is_that_of_statsmodels(first: float, second: float) -> None:
+    assert cohens_h(first, second) == pytest.approx(proportion_effectsize(first, second), abs=1e-12)
+
+
+def test_the_clustered_bootstrap_has_the_spread_of_the_tests() -> None:
+    values = np.random.default_rng(1).choice([0.0, 0.2, 1.0], 400)
+    low, high = clustered(values.tolist())
+    half = 1.96 * values.std() / np.sqrt(400)
+    assert (low, high) == pytest.approx((values.mean() - half, values.mean() + half), abs=0.004)
+    assert clustered(values.tolist()) == (low, high)
+
+
+def test_repeats_do_not_make_an_interval_narrow() -> None:
+    once = rate_interval([1] * 22 + [0] * 22, 1)
+    assert once == wilson(22, 44)
+    often = rate_interval([100] * 22 + [0] * 22, 100)
+    assert often == pytest.approx(once, abs=0.02)
+    assert rate_interval([5] * 44, 5) == pytest.approx(wilson(220, 220))
+
+
+def test_the_published_totals_are_no_difference() -> None:
+    """41, 39 and 40 of 44: the counts of the published run, flipped as little as they allow."""
+    source, raw, healed = ([1] * passed + [0] * (44 - passed) for passed in (41, 39, 40))
+    for first, second in ((source, raw), (source, healed), (healed, raw)):
+        assert mcnemar(first, second) >= 0.5
+        low, high = clustered([a - b for a, b in zip(first, second, strict=True)])
+        assert low <= 0 <= high
 
 
 def test_both_must_have_answered_the_same_tests() -> None:

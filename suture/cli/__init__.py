@@ -1,0 +1,45 @@
+"""`suture ...`: reads arguments, calls the library, prints what it returns.
+
+runs.py        whole runs
+models.py      checkpoints and recipes at hand
+bench.py       measuring a model
+store.py       what runs have made
+toolchain.py   llama.cpp
+"""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from suture.cli import bench, models, runs, store, toolchain
+from suture.errors import SutureError
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Turn a recipe into a merged, healed, quantized and measured language model.",
+)
+recipe_app = typer.Typer(no_args_is_help=True, help="Translate recipes of other tools.")
+for command in (
+    *(runs.plan, runs.schema, runs.run, runs.up, runs.report, runs.compare),
+    *(models.merge, models.quantize, models.inspect, models.diff, bench.bench),
+):
+    app.command()(command)
+recipe_app.command("from-mergekit")(models.from_mergekit)
+app.add_typer(recipe_app, name="recipe")
+app.add_typer(store.app, name="store")
+app.add_typer(toolchain.app, name="toolchain")
+
+
+def main() -> None:
+    """Run the command line; errors that Suture raises on purpose become one screen of text and an exit status."""
+    try:
+        app()
+    except SutureError as error:
+        sys.stderr.write(f"suture: {error}\n")
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        sys.exit(130)
