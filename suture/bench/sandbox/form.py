@@ -70,7 +70,7 @@ class Execution:
         outcome: How it ended.
         status: Its exit status; None where it has none.
         output: What it wrote to stdout, at most the limit.
-        errors: The end of what it wrote to stderr.
+        errors: The end of what it wrote to stderr; why nothing can confine it, when it was not run.
         seconds: Wall time.
         backend: What confined it: `bubblewrap` or `landlock`; empty when it was not run.
     """
