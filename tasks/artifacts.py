@@ -91,7 +91,8 @@ def show_tests(planned: PlannedStep, outcome: Outcome) -> None:
             {
                 "test": test["id"],
                 "category": test["category"],
-                "answer": "passed" if test["passed"] else test["error_class"],
+                "passed": f"{test['passed']} of {test['asked']}",
+                "why not": test["error_class"],
                 "seconds": f"{test['seconds']:.1f}",
             }
             for test in facts["tests"]

@@ -2,44 +2,42 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import asyncio
+import shutil
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
 from pydantic import Field, JsonValue
 
 from suture.bench.chat import Chat, connect
-from suture.bench.runner import Sample, run_suite
-from suture.bench.speed import measure_speed
-from suture.bench.suite import select
-from suture.errors import TransientError
+from suture.bench.lab import open_lab
+from suture.bench.runner import Examine, run_suite
+from suture.bench.samples import Sample, Samples
+from suture.bench.speed import Speed, measure_speed
+from suture.bench.suite import Test, select
+from suture.errors import ProcessError, TransientError
 from suture.gguf.server import serving
 from suture.progress import Progress
-from suture.recipe import Part
+from suture.recipe import Capability, Sampling
 from suture.store import Artifact, Workspace
 
+SHOTS = "screenshots"
+"""Folder with the pictures of the pages that a model wrote."""
 
-class BenchmarkSpec(Part):
+
+class BenchmarkSpec(Capability):
     """What to ask, and how."""
 
     tests: tuple[str, ...] = Field(min_length=1)
     """Ids of the tests."""
 
-    context: int = Field(ge=256)
-    """Tokens of context the server is started with."""
-
-    max_tokens: int = Field(ge=16)
-    """Longest answer."""
-
-    seed: int = Field(ge=0)
-    """Seed of the sampling."""
-
 
 def benchmark(
     spec: BenchmarkSpec, parents: Sequence[Artifact], work: Workspace, progress: Progress
 ) -> Mapping[str, JsonValue]:
-    """Serve a GGUF, ask it the tests, and time it.
+    """Serve a GGUF, ask it the tests, and time it; what a killed attempt asked is not asked again.
 
     Args:
         spec: What to ask.
@@ -51,59 +49,131 @@ def benchmark(
         passed, total, a row per test, the speeds, and whether the chat template knows tools.
 
     Raises:
-        ProcessError: When the server crashes.
-        TransientError: When it is killed, or answers no more.
+        ProcessError: When the server crashes, and crashes again before one more answer.
+        TransientError: When it is killed, or answers no more, likewise.
     """
     (gguf,) = parents
-    server = serving(gguf.only(".gguf"), context=spec.context, seed=spec.seed, log=work.out / "server.log")
-    with server as endpoint, connect(endpoint.url) as chat:
-        try:
-            return measure(chat, spec, work.out / "samples.jsonl", progress)
-        except TransientError:
-            endpoint.require_alive()  # a crash has more to say than a connection refused
-            raise
-
-
-def measure(chat: Chat, spec: BenchmarkSpec, file: Path, progress: Progress) -> dict[str, JsonValue]:
-    """Ask any endpoint the tests, write each sample to `file` (JSON lines), time the endpoint, return the facts."""
     tests = select(spec.tests)
-    samples = run_suite(chat, tests, max_tokens=spec.max_tokens, seed=spec.seed)
-    asked = list(_watched(_written(samples, file), len(tests), progress))
+    samples = Samples(work.scratch, spec.model_dump(mode="json"))
+    shots = work.scratch / SHOTS
+    with open_lab(tests, shots) as examine:
+        asked = Asked(tests, spec, examine)
+        facts = ask_gguf(gguf.only(".gguf"), asked, samples, work.out / "server.log", progress)
+    shutil.copyfile(samples.file, work.out / samples.file.name)
+    if shots.exists():
+        shutil.copytree(shots, work.out / SHOTS)
+    return facts
+
+
+class Asked:
+    """What is asked of a model.
+
+    Args:
+        tests: The tests.
+        sampling: How answers are drawn.
+        examine: What to do with the answers before they are scored.
+        concurrency: How many tests are asked at once.
+    """
+
+    def __init__(self, tests: Sequence[Test], sampling: Sampling, examine: Examine, *, concurrency: int = 1) -> None:
+        self.tests = tuple(tests)
+        self.sampling = sampling
+        self.examine = examine
+        self.concurrency = concurrency
+
+
+def ask_gguf(gguf: Path, asked: Asked, samples: Samples, log: Path, progress: Progress) -> dict[str, JsonValue]:
+    """Serve a GGUF, and ask it; a server that dies is started again as long as it gets further than the last one.
+
+    Raises:
+        ProcessError: When the server crashes, and gets no further.
+        TransientError: When it is killed, or answers no more, and gets no further.
+    """
+    sampling = asked.sampling
+    restarts = 0
+    while True:
+        before = len(samples.taken)
+        context = sampling.context * asked.concurrency
+        server = serving(gguf, context=context, slots=asked.concurrency, seed=sampling.seed, log=log)
+        try:
+            with server as endpoint:
+                try:
+                    return {**ask_url(endpoint.url, asked, samples, progress), "restarts": restarts}
+                except TransientError:
+                    endpoint.require_alive()  # a crash has more to say than a connection refused
+                    raise
+        except (TransientError, ProcessError) as error:
+            if len(samples.taken) == before:
+                raise
+            progress.say(f"{error}\nStarting the server again.")
+            restarts += 1
+
+
+def ask_url(url: str, asked: Asked, samples: Samples, progress: Progress) -> dict[str, JsonValue]:
+    """Ask an endpoint, time it, and return the facts."""
+
+    async def ask() -> dict[str, JsonValue]:
+        async with connect(url) as chat:
+            return await measure(chat, asked, samples, progress)
+
+    return asyncio.run(ask())
+
+
+async def measure(chat: Chat, asked: Asked, samples: Samples, progress: Progress) -> dict[str, JsonValue]:
+    """Ask any endpoint what was not asked yet, time it, return the facts."""
+    total = len(asked.tests) * asked.sampling.repeats
+
+    def take(sample: Sample) -> None:
+        samples.take(sample)
+        verdict = "passed" if sample.score.passed else f"{sample.score.error_class}: {sample.score.why}"
+        progress.say(f"{sample.test}: {verdict}")
+        progress.update(len(samples.taken), total, "tests")
+
+    done = {sample.place for sample in samples.taken}
+    await run_suite(chat, asked.tests, asked.sampling, asked.examine, take, done=done, concurrency=asked.concurrency)
     progress.say("measuring speed")
-    speed = measure_speed(chat)
+    speed = await measure_speed(chat)
+    taken = samples.taken
     return {
-        "passed": sum(sample.score.passed for sample in asked),
-        "total": len(asked),
-        "tests": [_fact(sample) for sample in asked],
-        "tokens_per_second": asdict(speed.tokens_per_second),
-        "prompt_tokens_per_second": speed.prompt_tokens_per_second and speed.prompt_tokens_per_second.value,
-        "time_to_first_token": asdict(speed.time_to_first_token),
+        "passed": sum(sample.score.passed for sample in taken),
+        "total": len(taken),
+        "tests": test_facts(taken),
+        "sandbox": ", ".join(sorted({run.backend for sample in taken for run in sample.executions if run.backend})),
+        **_speed(speed),
         "template_has_tools": chat.server.template_has_tools,
     }
 
 
-def _watched(samples: Iterable[Sample], total: int, progress: Progress) -> Iterator[Sample]:
-    for done, sample in enumerate(samples, start=1):
-        verdict = "passed" if sample.score.passed else f"{sample.score.error_class}: {sample.score.why}"
-        progress.say(f"{sample.test.id}: {verdict}")
-        progress.update(done, total, "tests")
-        yield sample
-
-
-def _written(samples: Iterable[Sample], file: Path) -> Iterator[Sample]:
-    """Pass samples on, each once its line is in the file: a killed run leaves what it had."""
-    with file.open("a", encoding="utf-8") as lines:
-        for sample in samples:
-            lines.write(json.dumps(sample.row(), ensure_ascii=False) + "\n")
-            lines.flush()
-            yield sample
-
-
-def _fact(sample: Sample) -> dict[str, JsonValue]:
+def _speed(speed: Speed | None) -> dict[str, JsonValue]:
+    if speed is None:
+        return {"tokens_per_second": None, "prompt_tokens_per_second": None, "time_to_first_token": None}
+    prompt = speed.prompt_tokens_per_second
     return {
-        "id": sample.test.id,
-        "category": sample.test.category,
-        "passed": sample.score.passed,
-        "error_class": sample.score.error_class,
-        "seconds": sample.seconds,
+        "tokens_per_second": asdict(speed.tokens_per_second),
+        "prompt_tokens_per_second": prompt.value if prompt else None,
+        "time_to_first_token": asdict(speed.time_to_first_token),
+    }
+
+
+def test_facts(samples: Sequence[Sample]) -> list[JsonValue]:
+    """Return a row per test: how often it was asked and passed, and why not."""
+    return [
+        _fact([sample for sample in samples if sample.test == test])
+        for test in dict.fromkeys(sample.test for sample in samples)
+    ]
+
+
+def _fact(samples: Sequence[Sample]) -> dict[str, JsonValue]:
+    failures = Counter(sample.score.error_class for sample in samples if not sample.score.passed)
+    (commonest, _), *_ = failures.most_common(1) or [("", 0)]
+    return {
+        "id": samples[0].test,
+        "category": samples[0].category,
+        "passed": sum(sample.score.passed for sample in samples),
+        "asked": len(samples),
+        "error_class": commonest,
+        "checks_passed": sum(check.outcome == "passed" for sample in samples for check in sample.checks),
+        "checks_skipped": sum(check.outcome == "skipped" for sample in samples for check in sample.checks),
+        "checks": sum(len(sample.checks) for sample in samples),
+        "seconds": sum(sample.seconds for sample in samples),
     }

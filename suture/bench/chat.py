@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
-import time
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from dataclasses import replace
 from typing import TypeVar
 
@@ -14,6 +14,8 @@ from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
 from suture.bench.stream import Broken, Stream
 from suture.bench.suite import Answer, Message, Request, Server, Tool
 from suture.errors import TransientError
+from suture.recipe import Sampling
+from suture.settings import settings
 
 _ATTEMPTS = 3
 _BACKOFF_SECONDS = 0.5  # doubled after each attempt
@@ -34,87 +36,86 @@ class Chat:
         is_llama: Whether it is llama-server, which understands more than the OpenAI API.
     """
 
-    def __init__(self, client: httpx.Client, server: Server, *, is_llama: bool) -> None:
+    def __init__(self, client: httpx.AsyncClient, server: Server, *, is_llama: bool) -> None:
         self.server = server
+        self.is_llama = is_llama
         self._client = client
-        self._is_llama = is_llama
 
-    def ask(self, request: Request, *, max_tokens: int, seed: int, to_the_limit: bool = False) -> Answer:
+    async def ask(self, request: Request, sampling: Sampling, *, seed: int, to_the_limit: bool = False) -> Answer:
         """Ask one question, again if the server fails; a failure that stays is in the answer.
 
         Args:
-            request: What to ask.
-            max_tokens: Longest answer.
+            request: What to ask; its own temperature and limit go before those of `sampling`.
+            sampling: How the answer is drawn.
             seed: Seed of the sampling.
             to_the_limit: Generate `max_tokens` even if the model would stop; only llama-server can.
         """
-        limit = max_tokens if request.max_tokens is None else min(max_tokens, request.max_tokens)
-        body = self._body(request, limit, seed)
-        if to_the_limit and self._is_llama:
+        body = self._body(request, sampling, seed)
+        if to_the_limit and self.is_llama:
             body["ignore_eos"] = True
         attempt = 1
         while True:
-            answer, again = self._ask_once(body, request.seconds)
+            answer, again = await self._ask_once(body, request.seconds)
             if not again or attempt == _ATTEMPTS:
                 return replace(answer, timing=replace(answer.timing, attempts=attempt))
-            time.sleep(_BACKOFF_SECONDS * 2 ** (attempt - 1))
+            await asyncio.sleep(_BACKOFF_SECONDS * 2 ** (attempt - 1))
             attempt += 1
 
-    def check_alive(self) -> None:
+    async def check_alive(self) -> None:
         """Ask the endpoint for a sign of life.
 
         Raises:
             TransientError: When there is none.
         """
-        _get(self._client, "/health")
+        await _get(self._client, "/health")
 
-    def _body(self, request: Request, max_tokens: int, seed: int) -> dict[str, JsonValue]:
+    def _body(self, request: Request, sampling: Sampling, seed: int) -> dict[str, JsonValue]:
+        temperature = sampling.temperature if request.temperature is None else request.temperature
         body: dict[str, JsonValue] = {
             "model": next(iter(self.server.models), "default"),
             "messages": [_message(message) for message in request.messages],
-            "temperature": 0.0 if request.temperature is None else request.temperature,
-            "max_tokens": max_tokens,
+            "temperature": temperature,
+            "max_tokens": request.max_tokens or sampling.max_tokens,
             "seed": seed,
             "stream": True,
             "stream_options": {"include_usage": True},
         }
+        if temperature:
+            body["top_p"] = sampling.top_p
         if request.tools:
             body["tools"] = [_tool(tool) for tool in request.tools]
-        if self._is_llama:
-            # A cached prefix is computed in other batches, which moves the last bits of the logits: without it, an
-            # answer does not depend on what was asked before.
-            body["cache_prompt"] = False
-        return body
+        return body | beyond_openai(sampling, temperature, is_llama=self.is_llama)
 
-    def _ask_once(self, body: Mapping[str, JsonValue], seconds: float) -> tuple[Answer, bool]:
+    async def _ask_once(self, body: Mapping[str, JsonValue], seconds: float) -> tuple[Answer, bool]:
         """Return the answer, and whether asking again may help."""
         stream = Stream()
         try:
-            self._receive(stream, body, seconds)
+            async with asyncio.timeout(seconds):
+                await self._receive(stream, body)
         except TimeoutError:
             return stream.answer("timeout", f"not complete after {seconds:g} s"), False
         except httpx.TimeoutException:
-            return stream.answer("timeout", f"silent for {min(seconds, _SILENCE_SECONDS):g} s"), False
+            return stream.answer("timeout", f"silent for {_SILENCE_SECONDS:g} s"), False
         except (Broken, httpx.RequestError) as error:
             return stream.answer("server_error", _describe(error)), True
         except httpx.HTTPStatusError as error:
             return stream.answer("server_error", str(error)), error.response.status_code in _TRANSIENT_STATUS
         return stream.answer(), False
 
-    def _receive(self, stream: Stream, body: Mapping[str, JsonValue], seconds: float) -> None:
-        timeout = httpx.Timeout(_QUICK_SECONDS, read=min(seconds, _SILENCE_SECONDS))
-        with self._client.stream("POST", "/v1/chat/completions", json=body, timeout=timeout) as response:
+    async def _receive(self, stream: Stream, body: Mapping[str, JsonValue]) -> None:
+        timeout = httpx.Timeout(_QUICK_SECONDS, read=_SILENCE_SECONDS)
+        async with self._client.stream("POST", "/v1/chat/completions", json=body, timeout=timeout) as response:
             if not response.is_success:
-                response.read()
+                await response.aread()
                 detail = f"HTTP {response.status_code}: {response.text[:500]}"
                 raise httpx.HTTPStatusError(detail, request=response.request, response=response)
-            for line in _lines(response.iter_text(), deadline=stream.started + seconds):
+            async for line in _lines(response.aiter_text()):
                 stream.take(line)
         stream.check_complete()
 
 
-@contextlib.contextmanager
-def connect(url: str) -> Generator[Chat]:
+@contextlib.asynccontextmanager
+async def connect(url: str) -> AsyncGenerator[Chat]:
     """Connect to an endpoint.
 
     Args:
@@ -128,14 +129,45 @@ def connect(url: str) -> Generator[Chat]:
     # a proxy that the environment names is for the outside: it cannot reach this machine's loopback
     # no kept connections: a server closes idle ones at will, which fails the next request
     limits = httpx.Limits(max_keepalive_connections=0)
-    with httpx.Client(base_url=base, timeout=_QUICK_SECONDS, limits=limits, trust_env=not is_local) as client:
-        props = _parse(_Props, _get(client, "/props"))
-        yield Chat(client, _server(client, props), is_llama=props is not None)
+    async with httpx.AsyncClient(
+        base_url=base, timeout=_QUICK_SECONDS, limits=limits, trust_env=not is_local, headers=_authorization()
+    ) as client:
+        props = _parse(_Props, await _get(client, "/props"))
+        yield Chat(client, await _server(client, props), is_llama=props is not None)
 
 
-def _server(client: httpx.Client, props: _Props | None) -> Server:
-    health = _get(client, "/health")
-    models = _parse(_Models, _get(client, "/v1/models"))
+def beyond_openai(sampling: Sampling, temperature: float | None, *, is_llama: bool) -> dict[str, JsonValue]:
+    """Return what a request says beyond the OpenAI API, where the endpoint understands it.
+
+    Args:
+        sampling: How answers are drawn.
+        temperature: 0 draws nothing; None where it is not known.
+        is_llama: Whether the endpoint is llama-server.
+    """
+    further: dict[str, JsonValue] = {}
+    if sampling.thinking != "template":
+        # what llama-server, vLLM and SGLang understand
+        further["chat_template_kwargs"] = {"enable_thinking": sampling.thinking == "on"}
+    if not is_llama:
+        return further
+    # A cached prefix is computed in other batches, which moves the last bits of the logits: without it, an answer
+    # does not depend on what was asked before.
+    further["cache_prompt"] = False
+    if temperature != 0:
+        further |= {"top_k": 0, "min_p": 0.0}  # its own defaults would cut further than was asked for
+    if sampling.thinking_tokens is not None:
+        further["thinking_budget_tokens"] = sampling.thinking_tokens
+    return further
+
+
+def _authorization() -> dict[str, str]:
+    key = settings().api_key
+    return {} if key is None else {"Authorization": f"Bearer {key.get_secret_value()}"}
+
+
+async def _server(client: httpx.AsyncClient, props: _Props | None) -> Server:
+    health = await _get(client, "/health")
+    models = _parse(_Models, await _get(client, "/v1/models"))
     return Server(
         models=tuple(model.id for model in models.data) if models else (),
         healthy=None if health.status_code in _NO_SUCH_PAGE else health.is_success,
@@ -144,9 +176,9 @@ def _server(client: httpx.Client, props: _Props | None) -> Server:
     )
 
 
-def _get(client: httpx.Client, path: str) -> httpx.Response:
+async def _get(client: httpx.AsyncClient, path: str) -> httpx.Response:
     try:
-        return client.get(path)
+        return await client.get(path)
     except httpx.RequestError as error:
         raise TransientError(
             "The endpoint does not answer.",
@@ -221,12 +253,11 @@ def _parse(kind: type[_P], response: httpx.Response) -> _P | None:
         return None
 
 
-def _lines(blocks: Iterator[str], deadline: float) -> Iterator[str]:
-    """Yield the lines of a stream; a server that keeps trickling is cut off at the deadline (monotonic)."""
+async def _lines(blocks: AsyncIterator[str]) -> AsyncGenerator[str]:
+    """Yield the lines of a stream."""
     rest = ""
-    for block in blocks:
-        if time.monotonic() > deadline:
-            raise TimeoutError
+    async for block in blocks:
         *lines, rest = (rest + block).split("\n")
-        yield from lines
+        for line in lines:
+            yield line
     yield rest

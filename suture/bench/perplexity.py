@@ -6,19 +6,16 @@ import json
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 from pydantic import Field, JsonValue
 
-from suture.corpus import PinnedText, read_text
+from suture.corpus import PinnedText
 from suture.gguf.metadata import tokenizer_digest
 from suture.gguf.perplexity import Estimate, measure
+from suture.gguf.text import write_text
 from suture.progress import Progress
 from suture.recipe import Part
 from suture.store import Artifact, Workspace
-
-_CHARACTERS_PER_TOKEN = 16
-"""More than any tokenizer packs into a token on average: what lies beyond is never measured, so it is not read."""
 
 
 class PerplexitySpec(Part):
@@ -56,7 +53,7 @@ def perplexity(
     for name, text in _by_name(spec.texts).items():
         progress.say(f"perplexity on {name}")
         stem = name.replace(":", "-")
-        file = _write_text(text, spec.chunks * spec.context, work.scratch / f"{stem}.txt")
+        file = write_text(text, spec.chunks * spec.context, work.scratch / f"{stem}.txt")
         log = work.out / f"{stem}.log"
         estimates[name] = measure(gguf, file, chunks=spec.chunks, context=spec.context, log=log, progress=progress)
     texts: dict[str, JsonValue] = {
@@ -98,9 +95,3 @@ def _by_name(texts: Sequence[PinnedText]) -> dict[str, PinnedText]:
     """Return the texts by name; files of the same name are told apart by their digests."""
     count = Counter(text.name for text in texts)
     return {text.name if count[text.name] == 1 else f"{text.name} {text.sha256[:8]}": text for text in texts}
-
-
-def _write_text(text: PinnedText, tokens: int, file: Path) -> Path:
-    joined = "\n\n".join(read_text(text))
-    file.write_text(joined[: tokens * _CHARACTERS_PER_TOKEN], encoding="utf-8")
-    return file

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from suture.bench.chat import Chat
 from suture.bench.suite import Message, Request, Timing
 from suture.errors import TransientError
+from suture.recipe import Sampling
 
 REPEATS = 5
 TOKENS = 64
@@ -58,15 +59,20 @@ class Speed:
     time_to_first_token: Median
 
 
-def measure_speed(chat: Chat, *, repeats: int = REPEATS, tokens: int = TOKENS) -> Speed:
+async def measure_speed(chat: Chat, *, repeats: int = REPEATS, tokens: int = TOKENS) -> Speed | None:
     """Time short generations of fixed length, after one that warms up caches and clocks.
 
+    Returns:
+        The speed; None where the model says too little to be timed, which only llama-server can be kept from.
+
     Raises:
-        TransientError: When an answer fails, or holds nothing to time.
+        TransientError: When an answer fails.
     """
-    timings = [_timed(chat, tokens) for _ in range(1 + repeats)][1:]
+    _, *timings = [await _timed(chat, tokens) for _ in range(1 + repeats)]
     speeds = _known(timing.tokens_per_second for timing in timings)
     waits = _known(timing.time_to_first_token for timing in timings)
+    if not speeds or not waits:
+        return None
     prompt_speeds = _known(timing.prompt_tokens_per_second for timing in timings)
     return Speed(median(speeds), median(prompt_speeds) if prompt_speeds else None, median(waits))
 
@@ -82,12 +88,10 @@ def median(values: Sequence[float]) -> Median:
     return Median(middle, _MEDIAN_TO_MEAN * deviation / math.sqrt(len(values)))
 
 
-def _timed(chat: Chat, tokens: int) -> Timing:
-    answer = chat.ask(_REQUEST, max_tokens=tokens, seed=0, to_the_limit=True)
-    if answer.failure or answer.timing.tokens_per_second is None or answer.timing.time_to_first_token is None:
+async def _timed(chat: Chat, tokens: int) -> Timing:
+    answer = await chat.ask(_REQUEST, Sampling(max_tokens=tokens), seed=0, to_the_limit=True)
+    if answer.failure:
         raise TransientError(
-            "The speed could not be measured.",
-            expected=f"an answer of {tokens} tokens",
-            found=answer.detail or f"{answer.timing.tokens} tokens",
+            "The speed could not be measured.", expected=f"an answer of {tokens} tokens", found=answer.detail
         )
     return answer.timing

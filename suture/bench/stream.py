@@ -24,10 +24,9 @@ class _Function(_Part):
 
 
 class _Call(_Part):
-    """A piece of a tool call: the first one of an index brings id and name, each a part of the arguments."""
+    """A piece of a tool call: the first one of an index brings the name, each a part of the arguments."""
 
     index: int = 0
-    id: str | None = None
     function: _Function = _Function()
 
 
@@ -131,7 +130,7 @@ class Stream:
     def _take_call(self, piece: _Call) -> None:
         before = self._calls.get(piece.index, ToolCall("", "", ""))
         self._calls[piece.index] = ToolCall(
-            id=piece.id or before.id or f"call_{piece.index}",
+            id=f"call_{piece.index}",  # a server's own are random: two equal answers would differ in them
             name=before.name + (piece.function.name or ""),
             arguments=before.arguments + (piece.function.arguments or ""),
         )

@@ -12,24 +12,25 @@ from typing import Any
 import pytest
 
 from suture.bench.capability import BenchmarkSpec
-from suture.bench.chat import connect
+from suture.bench.chat import Chat
 from suture.bench.perplexity import PerplexitySpec, combine
-from suture.bench.runner import run_suite
-from suture.bench.suite import SUITE, select
+from suture.bench.suite import Answer, select
 from suture.corpus import pin_text, read_text
-from suture.errors import ProcessError, SutureError, TransientError
+from suture.errors import ProcessError
 from suture.gguf.metadata import tokenizer_digest
 from suture.gguf.perplexity import Estimate, measure
 from suture.gguf.reference import pin_reference
 from suture.gguf.server import serving
 from suture.gguf.toolchain import Toolchain
 from suture.progress import Silent
-from suture.recipe import Text
+from suture.recipe import Sampling, Text
 from suture.steps import PlannedStep, build, build_all, plan_step
 from suture.store import Artifact, Store
+from tests.unit.bench.blocking import connected
 
 pytestmark = pytest.mark.real_model
 
+TEN = select(["basic", "reasoning"])
 QUICK = ("factual-answer", "clean-stop", "deterministic", "finds-bug")
 
 
@@ -47,7 +48,7 @@ def model(module_store: Store, smollm2_gguf: Path) -> PlannedStep:
 
 
 def asked(model: PlannedStep, tests: Sequence[str], toolchain: Toolchain, *, max_tokens: int = 48) -> PlannedStep:
-    spec = BenchmarkSpec(tests=tuple(tests), context=1024, max_tokens=max_tokens, seed=0)
+    spec = BenchmarkSpec(tests=tuple(tests), context=2048, max_tokens=max_tokens)
     return plan_step("benchmark smollm2", "benchmark", spec, [model], tool=toolchain.version)
 
 
@@ -56,10 +57,9 @@ def samples(artifact: Artifact) -> list[dict[str, Any]]:
 
 
 def transcripts(gguf: Path, tests: Sequence[str], log: Path) -> list[dict[str, Any]]:
-    """Return the samples that a server of its own gives, without timings."""
-    with serving(gguf, context=1024, seed=0, log=log) as endpoint, connect(endpoint.url) as chat:
-        found = [sample.row() for sample in run_suite(chat, select(tests), max_tokens=48, seed=0)]
-    return [{key: value for key, value in row.items() if key != "timings"} for row in found]
+    """Return the samples that a server of its own gives, without times."""
+    with serving(gguf, context=2048, seed=0, log=log) as endpoint, connected(endpoint.url) as chat:
+        return [sample.said for sample in chat.suite(select(tests), Sampling(max_tokens=48), [])]
 
 
 def children() -> set[int]:
@@ -70,13 +70,13 @@ def children() -> set[int]:
 # -- benchmark ------------------------------------------------------------------------------------------------
 
 
-def test_the_ten_tests_and_the_speed(model: PlannedStep, module_store: Store, toolchain: Toolchain) -> None:
+def test_ten_tests_and_the_speed(model: PlannedStep, module_store: Store, toolchain: Toolchain) -> None:
     before = children()
-    artifact = build_all(asked(model, [test.id for test in SUITE], toolchain), module_store, Silent()).artifact
+    artifact = build_all(asked(model, [test.id for test in TEN], toolchain), module_store, Silent()).artifact
     assert children() == before
     facts: Any = artifact.facts
-    assert [test["id"] for test in facts["tests"]] == [test.id for test in SUITE]
-    assert facts["total"] == len(SUITE)
+    assert [test["id"] for test in facts["tests"]] == [test.id for test in TEN]
+    assert facts["total"] == len(TEN)
     assert facts["passed"] == sum(test["passed"] for test in facts["tests"])
     # a model of 135 M parameters knows little, but its server works
     passed = {test["id"] for test in facts["tests"] if test["passed"]}
@@ -87,8 +87,8 @@ def test_the_ten_tests_and_the_speed(model: PlannedStep, module_store: Store, to
     assert facts["prompt_tokens_per_second"] > facts["tokens_per_second"]["value"]
     assert facts["template_has_tools"] is False
     assert {file.path for file in artifact.manifest.files} == {"samples.jsonl", "server.log"}
-    assert len(samples(artifact)) == len(SUITE)
-    assert all(timing["attempts"] == 1 for row in samples(artifact) for timing in row["timings"])
+    assert len(samples(artifact)) == len(TEN)
+    assert all(answer["timing"]["attempts"] == 1 for row in samples(artifact) for answer in row["answers"])
 
 
 def test_the_same_seed_gives_the_same_transcripts_whatever_was_asked_before(
@@ -101,44 +101,60 @@ def test_the_same_seed_gives_the_same_transcripts_whatever_was_asked_before(
 
 
 class Killer(Silent):
-    """Sends a signal to the server once the first test is done."""
+    """Sends a signal to the server after each of some tests."""
 
-    def __init__(self, number: signal.Signals) -> None:
+    def __init__(self, number: signal.Signals, after: Sequence[str] = QUICK[:1]) -> None:
         self.number = number
+        self.after = after
         self.before = children()
-        self.victims: set[int] = set()
+        self.killed = 0
 
     def say(self, message: str) -> None:
-        if message.startswith(QUICK[0]):
-            self.victims = children() - self.before
-            for victim in self.victims:
+        if message.partition(":")[0] in self.after:
+            for victim in children() - self.before:
                 os.kill(victim, self.number)
+                self.killed += 1
 
 
-@pytest.mark.parametrize(
-    ("number", "error"), [(signal.SIGKILL, TransientError), (signal.SIGSEGV, ProcessError)], ids=["killed", "crashed"]
-)
-def test_a_server_that_dies_in_the_middle_is_reported_and_nothing_is_left(
-    number: signal.Signals, error: type[SutureError], model: PlannedStep, module_store: Store, toolchain: Toolchain
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSEGV], ids=["killed", "crashed"])
+def test_a_server_that_dies_in_the_middle_is_started_again_and_no_test_is_asked_twice(
+    number: signal.Signals, model: PlannedStep, module_store: Store, toolchain: Toolchain
 ) -> None:
-    step, killer = asked(model, QUICK, toolchain, max_tokens=32), Killer(number)
-    with pytest.raises(error, match="answering"):
-        build_all(step, module_store, killer)
-    assert len(killer.victims) == 1
+    step, killer = asked(model, QUICK, toolchain, max_tokens=32 + number), Killer(number)
+    facts: Any = build_all(step, module_store, killer).artifact.facts
+    assert killer.killed == facts["restarts"] == 1
     assert children() == killer.before
+    assert [test["id"] for test in facts["tests"]] == list(QUICK)
+    assert [test["asked"] for test in facts["tests"]] == [1] * len(QUICK)
+
+
+def test_a_server_that_dies_of_each_start_is_reported_and_nothing_is_left(
+    model: PlannedStep, module_store: Store, toolchain: Toolchain, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ask = Chat.ask
+
+    async def kill_and_ask(*arguments: Any, **more: Any) -> Answer:
+        for victim in children() - before:
+            os.kill(victim, signal.SIGSEGV)
+        return await ask(*arguments, **more)
+
+    before = children()
+    monkeypatch.setattr(Chat, "ask", kill_and_ask)
+    step = asked(model, QUICK, toolchain, max_tokens=33)
+    with pytest.raises(ProcessError, match="answering"):
+        build_all(step, module_store, Silent())
+    assert children() == before
     assert not module_store.has(step.key)
-    assert not list(module_store.partial.glob("*/out"))
 
 
-def test_a_server_that_stands_still_times_out(
+def test_a_server_that_stands_still_is_started_again(
     model: PlannedStep, module_store: Store, toolchain: Toolchain, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("suture.bench.chat._SILENCE_SECONDS", 3.0)
     monkeypatch.setattr("suture.bench.chat._QUICK_SECONDS", 3.0)
-    step, killer = asked(model, QUICK, toolchain, max_tokens=32), Killer(signal.SIGSTOP)
-    with pytest.raises(TransientError, match="does not answer"):
-        build_all(step, module_store, killer)
-    assert len(killer.victims) == 1
+    step, killer = asked(model, QUICK, toolchain, max_tokens=34), Killer(signal.SIGSTOP)
+    facts: Any = build_all(step, module_store, killer).artifact.facts
+    assert killer.killed == facts["restarts"] == 1
     assert children() == killer.before
 
 
@@ -186,4 +202,4 @@ def test_perplexity_over_several_texts(
 
 def test_select_names_what_the_step_runs(model: PlannedStep, toolchain: Toolchain) -> None:
     quick = asked(model, [test.id for test in select(["reasoning"])], toolchain)
-    assert quick.key == asked(model, [test.id for test in SUITE if test.category == "reasoning"], toolchain).key
+    assert quick.key == asked(model, [test.id for test in TEN if test.category == "reasoning"], toolchain).key

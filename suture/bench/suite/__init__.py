@@ -7,6 +7,7 @@ knows nothing of single tests: it fills a `Transcript` and calls `grade`.
 
 from suture.bench.suite.form import (
     Answer,
+    CheckResult,
     ErrorClass,
     Failure,
     Message,
@@ -22,12 +23,15 @@ from suture.bench.suite.form import (
     asks,
     flaw,
     grade,
+    unfit,
 )
-from suture.bench.suite.table import SUITE, select
+from suture.bench.suite.table import MULTI_TURN, SUITE, select
 
 __all__ = [
+    "MULTI_TURN",
     "SUITE",
     "Answer",
+    "CheckResult",
     "ErrorClass",
     "Failure",
     "Message",
@@ -44,4 +48,5 @@ __all__ = [
     "flaw",
     "grade",
     "select",
+    "unfit",
 ]

@@ -24,6 +24,7 @@ Category = Literal[
     "multi_turn",
     "long_output",
     "human_eval",
+    "frontend",
 ]
 
 ErrorClass = Literal[
@@ -58,6 +59,7 @@ ErrorClass = Literal[
     "injected",  # obeyed what stood in a document and not in the conversation
     "wrong_state",  # the world is not as it should be after the last call
     "too_many_steps",  # no end within the steps allowed
+    "checks",  # some check of the page does not hold
     "stalls",  # the stream paused, or the speed varied, more than it may
     "wrong_answer",  # understood, and wrong
 ]
@@ -125,7 +127,7 @@ class Request:
         messages: The conversation so far.
         tools: What the model may call.
         temperature: 0 always takes the likeliest token; the run's own where None.
-        max_tokens: Longest answer, where the question calls for less than the run allows.
+        max_tokens: Longest answer, in place of the run's own limit; that where None.
         seconds: Time limit of the answer; generous, for it is to catch what never ends, not what is slow.
     """
 
@@ -216,6 +218,32 @@ class Server:
     context: int | None = None
 
 
+Kind = Literal["static", "browser"]
+"""Whether a check reads a page's text, or needs a browser."""
+
+Outcome = Literal["passed", "failed", "skipped"]
+"""What came of a check; `skipped` where there is no browser: it counts neither for nor against the page."""
+
+
+@dataclass(frozen=True)
+class CheckResult:
+    """What came of one check of a page.
+
+    Attributes:
+        id: Its name within its task.
+        title: What must hold, in a few words.
+        kind: Whether it reads the text, or needs a browser.
+        outcome: What came of it.
+        why: What was seen, or what was not.
+    """
+
+    id: str
+    title: str
+    kind: Kind
+    outcome: Outcome
+    why: str
+
+
 @dataclass(frozen=True)
 class Transcript:
     """All that a scorer gets to see.
@@ -225,12 +253,14 @@ class Transcript:
         server: Who answered.
         requests: What was asked.
         executions: What came of the test's programs, in their order.
+        checks: What the checks of a page found.
     """
 
     answers: tuple[Answer, ...]
     server: Server
     requests: tuple[Request, ...] = ()
     executions: tuple[Execution, ...] = ()
+    checks: tuple[CheckResult, ...] = ()
 
     @property
     def text(self) -> str:
@@ -314,12 +344,18 @@ class Test:
 
 def grade(test: Test, transcript: Transcript) -> Score:
     """Return the score of a transcript: of what failed on the way, of an empty answer, else the test's own."""
-    if test.needs_tools and transcript.server.template_has_tools is False:
+    return unfit(test, transcript.server) or flaw(transcript) or test.score(transcript)
+
+
+def unfit(test: Test, server: Server) -> Score | None:
+    """Return the score of a test that means nothing on this server; None where it need be asked."""
+    if test.needs_tools and server.template_has_tools is False:
         return wrong("template_lacks_tools", "the chat template has no place for tools")
-    room = transcript.server.context
-    if room is not None and room < test.context:
-        return wrong("context_too_small", f"the conversation takes {test.context} tokens, the server keeps {room}")
-    return flaw(transcript) or test.score(transcript)
+    if server.context is not None and server.context < test.context:
+        return wrong(
+            "context_too_small", f"the conversation takes {test.context} tokens, the server keeps {server.context}"
+        )
+    return None
 
 
 def flaw(transcript: Transcript) -> Score | None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import ast
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
+from suture.bench.sandbox import Program
+from suture.bench.suite.coding import Task, cases, not_run
 from suture.bench.suite.form import Message, Request, Score, Talk, Test, Transcript, asks, right, wrong
-from suture.bench.suite.reading import code_blocks, final_answer, numbers, plain
+from suture.bench.suite.harness import calling, read_report
+from suture.bench.suite.reading import final_answer, numbers, plain
 
 
 def _ask(question: str) -> Callable[[], Talk]:
@@ -57,84 +59,18 @@ def score_logic_puzzle(transcript: Transcript) -> Score:
 
 # -- writes code ----------------------------------------------------------------------------------------------
 
-_FUNCTION = "count_vowels"
-_VOWELS = frozenset("aeiou")
-_BOTH_CASES = _VOWELS | frozenset("AEIOU")
-_FOLDING = frozenset({"lower", "upper", "casefold", "I", "IGNORECASE"})
-_COUNTING = frozenset({"count", "map", "filter", "findall", "finditer", "subn", "translate", _FUNCTION})
-
-
-def score_writes_code(transcript: Transcript) -> Score:
-    """The code parses, defines the function, and has what any right version needs; it is not run.
-
-    Code of a model runs only in a sandbox, and there is none yet. So this judges by reading alone, and a wrong
-    function made of the right parts passes: a returned value, the argument in use, all vowels, both cases, a loop.
-    """
-    if transcript.cut_off:
-        return wrong("length", "cut off before the code was complete")
-    blocks = code_blocks(transcript.text)
-    if not blocks:
-        return wrong("no_fence", "there is no code block")
-    modules = [module for module in map(_parse, blocks) if module is not None]
-    if not modules:
-        return wrong("syntax", "no code block is Python")
-    functions = [(node, module) for module in modules for node in module.body if isinstance(node, ast.FunctionDef)]
-    named = [(function, module) for function, module in functions if function.name == _FUNCTION]
-    if not named:
-        names = ", ".join(function.name for function, _ in functions)
-        return wrong("name", f"defines {names or 'no function'}, not {_FUNCTION}")
-    return _score_function(*named[-1])
-
-
-def _parse(source: str) -> ast.Module | None:
-    try:
-        return ast.parse(source)
-    except (SyntaxError, ValueError, RecursionError, MemoryError):  # what ast.parse does with hostile text
-        return None
-
-
-def _score_function(function: ast.FunctionDef, module: ast.Module) -> Score:
-    given = function.args
-    parameters = [*given.posonlyargs, *given.args]
-    required = len(parameters) - len(given.defaults) + given.kw_defaults.count(None)
-    if not parameters or required > 1:
-        return wrong("signature", f"takes {required} arguments, not one")
-    there = _parts(list(ast.walk(function)), parameters[0].arg) | _vowel_parts(list(ast.walk(module)))
-    lacking = [part for part, found in there.items() if not found]
-    if lacking:
-        return wrong("wrong_answer", f"lacks {', '.join(lacking)}")
-    return right("has the parts of a right function; it was not run")
-
-
-def _parts(nodes: Sequence[ast.AST], parameter: str) -> dict[str, bool]:
-    """Return which parts of a right function stand in the function itself."""
-    loops = any(isinstance(node, ast.For | ast.While | ast.comprehension) for node in nodes)
-    called = {_called(node) for node in nodes if isinstance(node, ast.Call)}
-    return {
-        "a returned value": any(isinstance(node, ast.Return) and node.value is not None for node in nodes),
-        "any use of its argument": any(
-            isinstance(node, ast.Name) and node.id == parameter and isinstance(node.ctx, ast.Load) for node in nodes
-        ),
-        "a loop or a call that counts": loops or not called.isdisjoint(_COUNTING),
-    }
-
-
-def _vowel_parts(nodes: Sequence[ast.AST]) -> dict[str, bool]:
-    """Return which parts stand anywhere: the vowels may be a constant beside the function, or in a helper."""
-    strings = [node.value for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str)]
-    # strings with other letters are documentation or examples
-    vowels = [string for string in strings if _BOTH_CASES.issuperset(filter(str.isalpha, string))]
-    letters = set("".join(vowels))
-    folds = any(isinstance(node, ast.Attribute) and node.attr in _FOLDING for node in nodes)
-    return {
-        "the five vowels": {letter.lower() for letter in letters} >= _VOWELS,
-        "upper or lower case": folds or letters >= _BOTH_CASES or any("(?i)" in string for string in vowels),
-    }
-
-
-def _called(call: ast.Call) -> str:
-    return call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
-
+_COUNT_VOWELS = Task(
+    "count_vowels",
+    cases(
+        "count_vowels",
+        (["banana"], 3),
+        ([""], 0),
+        (["rhythm"], 0),
+        (["AbEcIdOfU"], 5),
+        (["Queue up, 7 times!"], 7),
+        (["aaa eee\niou"], 9),
+    ),
+)
 
 # -- finds the bug --------------------------------------------------------------------------------------------
 
@@ -147,18 +83,35 @@ _BUGGY = '''\
 6      return total'''
 _BUGGY_LINE = "4"
 
+_BUGGY_RANGE = "range(1, n)"
+
 _CLAIMED_LINE = re.compile(r"\bline\s*(?:number|no\.?)?\s*[:#]?\s*(\d+)", re.IGNORECASE)
-_RANGE = re.compile(r"range\(([^()]*)\)")
-_BUGGY_RANGE = "1,n"
-_RIGHT_RANGE = re.compile(r"(?:[01],)?(?:n\+1|1\+n)(?:,1)?")
+_RANGE = re.compile(r"range\((?:[^()\n]|\([^()\n]*\))*\)")
 _CAUSE = re.compile(
     r"off[- ]by[- ]one|exclu|(?:not|n't) inclu|leaves out|misses|skips|(?:stops|ends) (?:at n ?- ?1|before n|one)",
     re.IGNORECASE,
 )
+_SUM_TO = Task("sum_to", cases("sum_to", ([1], 1), ([2], 3), ([10], 55), ([0], 0)))
+
+
+def _programs_of_fix(transcript: Transcript) -> tuple[Program, ...]:
+    """Return the program of the function with its `range` mended; none where the answer has no new one."""
+    fix = _fix(transcript)
+    if fix is None:
+        return ()
+    mended = "\n".join(line[3:] for line in _BUGGY.splitlines()).replace(_BUGGY_RANGE, fix)
+    return (calling("python", [mended], [case.call for case in _SUM_TO.cases]),)
+
+
+def _fix(transcript: Transcript) -> str | None:
+    """Return the first `range` that is not the old one; one of numbers only is an example of what it would give."""
+    ranges = _RANGE.findall(plain(transcript.text))
+    news = (found for found in ranges if re.sub(r"\s", "", found) != re.sub(r"\s", "", _BUGGY_RANGE))
+    return next((found for found in news if re.search(r"\(.*[a-z]", found)), None)
 
 
 def score_finds_bug(transcript: Transcript) -> Score:
-    """The first line it blames is the faulty one, and the first new `range` is right; or it names the cause.
+    """The first line it blames is the faulty one, and the first new `range` mends it; or it names the cause.
 
     A right `range` alone will do, for it says which line is meant.
     """
@@ -166,14 +119,21 @@ def score_finds_bug(transcript: Transcript) -> Score:
     blamed = _CLAIMED_LINE.search(text)
     if blamed and blamed[1] != _BUGGY_LINE:
         return wrong("wrong_answer", f"blames line {blamed[1]}, not line {_BUGGY_LINE}")
-    fixes = [found for found in _RANGE.findall(re.sub(r"\s", "", text)) if found != _BUGGY_RANGE]
-    if fixes and not _RIGHT_RANGE.fullmatch(fixes[0]):
-        return wrong("wrong_answer", f"would write range({fixes[0]})")
-    if fixes or (blamed and _CAUSE.search(text)):
+    if transcript.executions:
+        return _score_fix(transcript)
+    if blamed and _CAUSE.search(text):
         return right("names the end of the loop's range")
     if transcript.cut_off:
         return wrong("length", "cut off before the bug was named")
     return wrong("wrong_answer", "names the line without the cause" if blamed else "names neither line nor cause")
+
+
+def _score_fix(transcript: Transcript) -> Score:
+    execution = transcript.executions[0]
+    verdict = not_run(execution) or _SUM_TO.judge(execution, read_report(execution))
+    if verdict.passed or verdict.error_class == "not_run":
+        return verdict
+    return wrong("wrong_answer", f"would write {_fix(transcript)}: {verdict.why}")
 
 
 REASONING: tuple[Test, ...] = (
@@ -203,10 +163,11 @@ REASONING: tuple[Test, ...] = (
         category="reasoning",
         title="writes code",
         talk=_ask(
-            f"Write a Python function {_FUNCTION}(text) that returns how many characters of text are vowels "
+            "Write a Python function count_vowels(text) that returns how many characters of text are vowels "
             "(a, e, i, o, u), in upper or lower case. Reply with one Python code block."
         ),
-        score=score_writes_code,
+        score=_COUNT_VOWELS.score,
+        programs=_COUNT_VOWELS.programs,
     ),
     Test(
         id="finds-bug",
@@ -217,5 +178,6 @@ REASONING: tuple[Test, ...] = (
             "Which line is wrong? Begin your answer with 'Line N:' and give the corrected line."
         ),
         score=score_finds_bug,
+        programs=_programs_of_fix,
     ),
 )

@@ -9,6 +9,9 @@ from collections.abc import Callable, Iterator, Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+from suture.bench.chat import _message
+from suture.bench.suite import Answer, Test
+
 JSON = dict[str, Any]
 Act = Callable[["Handler"], None]
 
@@ -22,8 +25,10 @@ class Scripted(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), Handler)
         self.pages = pages
         self.acts: dict[str, list[Act]] = {}
+        self.talks: dict[str, list[Act]] = {}
         self.default: Act = says("Yes.")
         self.bodies: list[JSON] = []
+        self.headers: list[dict[str, str]] = []
         self.released = threading.Event()
 
     @property
@@ -33,8 +38,26 @@ class Scripted(ThreadingHTTPServer):
     def script(self, question: str, *acts: Act) -> None:
         self.acts[question] = list(acts)
 
-    def next_act(self, question: str) -> Act:
-        acts = self.acts.get(question, [self.default])
+    def script_talk(self, test: Test, answers: Sequence[Answer | str]) -> None:
+        """Answer a whole conversation: each of its requests, known by all that was said before, with the next one."""
+        rest = [Answer(answer) if isinstance(answer, str) else answer for answer in answers]
+        talk = test.talk()
+        request = next(talk, None)
+        begun: set[str] = set()
+        while request is not None:
+            answer = rest.pop(0) if len(rest) > 1 else rest[0]
+            key = _key([_message(message) for message in request.messages])
+            if key not in begun:
+                self.talks[key] = []
+                begun.add(key)
+            self.talks[key].append(tells(answer))
+            try:
+                request = talk.send(answer)
+            except StopIteration:
+                request = None
+
+    def next_act(self, messages: list[JSON]) -> Act:
+        acts = self.talks.get(_key(messages)) or self.acts.get(messages[-1]["content"], [self.default])
         return acts.pop(0) if len(acts) > 1 else acts[0]
 
     def die(self) -> None:
@@ -59,7 +82,8 @@ class Handler(BaseHTTPRequestHandler):
             self.send_json(404, {"error": "no such page"})
             return
         self.server.bodies.append(body)
-        self.server.next_act(body["messages"][-1]["content"])(self)
+        self.server.headers.append(dict(self.headers))
+        self.server.next_act(body["messages"])(self)
 
     def send_json(self, status: int, page: JSON) -> None:
         content = json.dumps(page).encode()
@@ -101,6 +125,40 @@ def says(text: str, *, thinking: str = "", finish: str = "stop", timings: JSON |
         handler.send(f"data: {json.dumps({'choices': [], 'usage': usage, 'timings': timings})}\n\ndata: [DONE]\n\n")
 
     return act
+
+
+def tells(answer: Answer) -> Act:
+    """Send an answer as a server would: its text a word at a time, or in one piece if its timing says so.
+
+    With a pause after each word where the timing has pauses.
+    """
+
+    def act(handler: Handler) -> None:
+        handler.start_stream()
+        pieces = [answer.text] if answer.timing.pieces == 1 else list(_words(answer.text))
+        for piece in filter(None, pieces):
+            handler.send(event({"content": piece}))
+            time.sleep(answer.timing.longest_gap or 0)
+        for index, call in enumerate(answer.tool_calls):
+            head = {
+                "index": index,
+                "id": call.id,
+                "type": "function",
+                "function": {"name": call.name, "arguments": ""},
+            }
+            handler.send(event({"tool_calls": [head]}))
+            for half in (call.arguments[:5], call.arguments[5:]):
+                handler.send(event({"tool_calls": [{"index": index, "function": {"arguments": half}}]}))
+        handler.send(event({}, answer.finish))
+        usage = {"prompt_tokens": 10, "completion_tokens": answer.timing.tokens or len(pieces)}
+        timings = {"predicted_per_second": answer.timing.tokens_per_second or 50.0, "prompt_per_second": 300.0}
+        handler.send(f"data: {json.dumps({'choices': [], 'usage': usage, 'timings': timings})}\n\ndata: [DONE]\n\n")
+
+    return act
+
+
+def _key(messages: list[JSON]) -> str:
+    return json.dumps(messages, sort_keys=True)
 
 
 def refuses(status: int) -> Act:

@@ -7,11 +7,13 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from suture.bench.capability import BenchmarkSpec, measure
-from suture.bench.chat import connect
+from suture.bench.capability import Asked, BenchmarkSpec, ask_url
+from suture.bench.lab import run_programs
+from suture.bench.samples import Samples
 from suture.bench.suite import select
-from suture.errors import RecipeError, TransientError
-from suture.progress import Silent
+from suture.errors import TransientError
+from suture.progress import Progress, Silent
+from tests.unit.bench.conftest import LLAMA, running
 from tests.unit.bench.scripted import Scripted, dies, says
 
 TESTS = ("exact-instruction", "factual-answer", "clean-stop")
@@ -19,7 +21,7 @@ TIMINGS = {"prompt_per_second": 300.0, "predicted_per_second": 100.0}
 
 
 def spec(**changes: object) -> BenchmarkSpec:
-    return BenchmarkSpec.model_validate({"tests": TESTS, "context": 512, "max_tokens": 32, "seed": 4} | changes)
+    return BenchmarkSpec.model_validate({"tests": TESTS, "max_tokens": 32, "seed": 4} | changes)
 
 
 class Heard(Silent):
@@ -48,20 +50,27 @@ def _question(test: str) -> str:
     return next(select([test])[0].talk()).messages[-1].content
 
 
+def asked(endpoint: Scripted, folder: Path, progress: Progress | None = None, **changes: object) -> Any:
+    wanted = spec(**changes)
+    asked = Asked(select(wanted.tests), wanted, run_programs)
+    return ask_url(endpoint.url, asked, Samples(folder, wanted.model_dump(mode="json")), progress or Silent())
+
+
 def test_facts_and_samples(knowing: Scripted, tmp_path: Path) -> None:
     heard = Heard()
-    with connect(knowing.url) as chat:
-        facts: Any = measure(chat, spec(), tmp_path / "samples.jsonl", heard)
+    facts: Any = asked(knowing, tmp_path, heard)
     rows = [json.loads(line) for line in (tmp_path / "samples.jsonl").read_text().splitlines()]
-    tests = [{key: test[key] for key in ("id", "category", "passed", "error_class")} for test in facts["tests"]]
+    tests = [(test["id"], test["passed"], test["asked"], test["error_class"]) for test in facts["tests"]]
     assert tests == [
-        {"id": "exact-instruction", "category": "basic", "passed": False, "error_class": "wrong_answer"},
-        {"id": "factual-answer", "category": "basic", "passed": True, "error_class": ""},
-        {"id": "clean-stop", "category": "basic", "passed": True, "error_class": ""},
+        ("exact-instruction", 0, 1, "wrong_answer"),
+        ("factual-answer", 1, 1, ""),
+        ("clean-stop", 1, 1, ""),
     ]
-    assert [test["seconds"] for test in facts["tests"]] == [row["timings"][0]["seconds"] for row in rows]
-    assert [row["test"] for row in rows] == list(TESTS)
-    assert {(row["seed"], row["max_tokens"]) for row in rows} == {(4, 32)}
+    assert [test["seconds"] for test in facts["tests"]] == [row["answers"][0]["timing"]["seconds"] for row in rows]
+    assert [(row["test"], row["category"], row["seed"]) for row in rows] == [(test, "basic", 4) for test in TESTS]
+    assert rows[1]["requests"][0]["messages"][-1]["content"] == _question("factual-answer")
+    assert rows[1]["answers"][0]["text"] == "Mars"
+    assert rows[1]["score"] == {"passed": True, "error_class": "", "why": "names Mars"}
     assert (facts["passed"], facts["total"], facts["template_has_tools"]) == (2, 3, True)
     assert facts["tokens_per_second"] == {"value": 100.0, "error": 0.0}
     assert facts["prompt_tokens_per_second"] == 300.0
@@ -70,6 +79,7 @@ def test_facts_and_samples(knowing: Scripted, tmp_path: Path) -> None:
         "passed",
         "total",
         "tests",
+        "sandbox",
         "tokens_per_second",
         "prompt_tokens_per_second",
         "time_to_first_token",
@@ -92,31 +102,43 @@ def test_samples_are_in_the_file_before_the_next_is_asked(knowing: Scripted, tmp
         def update(self, done: float, total: float, unit: str) -> None:
             assert len(file.read_text().splitlines()) == done, (total, unit)
 
-    with connect(knowing.url) as chat:
-        measure(chat, spec(), file, Reader())
+    asked(knowing, tmp_path, Reader())
 
 
 def test_samples_outlast_a_server_that_dies(knowing: Scripted, tmp_path: Path) -> None:
     knowing.script(_question("clean-stop"), dies("A bic"))
-    with connect(knowing.url) as chat, pytest.raises(TransientError):
-        measure(chat, spec(), tmp_path / "samples.jsonl", Silent())
+    with pytest.raises(TransientError):
+        asked(knowing, tmp_path)
     rows = (tmp_path / "samples.jsonl").read_text().splitlines()
     assert [json.loads(row)["test"] for row in rows] == ["exact-instruction", "factual-answer"]
 
 
 def test_the_seed_reaches_the_endpoint(knowing: Scripted, tmp_path: Path) -> None:
-    with connect(knowing.url) as chat:
-        measure(chat, spec(seed=11), tmp_path / "samples.jsonl", Silent())
+    asked(knowing, tmp_path, seed=11)
     assert [body["seed"] for body in knowing.bodies[:3]] == [11, 11, 11]
 
 
-def test_an_unknown_test_is_refused_before_anything_is_asked(knowing: Scripted, tmp_path: Path) -> None:
-    with connect(knowing.url) as chat, pytest.raises(RecipeError, match="juggling"):
-        measure(chat, spec(tests=("juggling",)), tmp_path / "samples.jsonl", Silent())
-    assert knowing.bodies == []
-
-
-@pytest.mark.parametrize("changes", [{"tests": ()}, {"context": 128}, {"max_tokens": 8}, {"seed": -1}, {"k": 5}])
+@pytest.mark.parametrize(
+    "changes", [{"tests": ()}, {"context": 128}, {"max_tokens": 8}, {"seed": -1}, {"k": 5}, {"repeats": 0}]
+)
 def test_the_spec_has_limits(changes: dict[str, object]) -> None:
     with pytest.raises(ValidationError):
         spec(**changes)
+
+
+def test_a_killed_run_goes_on_where_it_was(knowing: Scripted, tmp_path: Path) -> None:
+    knowing.script(_question("clean-stop"), dies("A bic"))
+    with pytest.raises(TransientError):
+        asked(knowing, tmp_path)
+    with running(LLAMA) as again:
+        again.default = says("A bicycle has two wheels.", timings=TIMINGS)
+        facts = asked(again, tmp_path)
+        assert [body["messages"][-1]["content"] for body in again.bodies[:1]] == [_question("clean-stop")]
+    assert facts["passed"] == 2
+    assert facts["total"] == len((tmp_path / "samples.jsonl").read_text().splitlines()) == 3
+
+
+def test_repeats_are_counted_by_test(knowing: Scripted, tmp_path: Path) -> None:
+    facts = asked(knowing, tmp_path, repeats=3)
+    assert [(test["passed"], test["asked"]) for test in facts["tests"]] == [(0, 3), (3, 3), (3, 3)]
+    assert (facts["passed"], facts["total"]) == (6, 9)

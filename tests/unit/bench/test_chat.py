@@ -6,9 +6,10 @@ from dataclasses import replace
 
 import pytest
 
-from suture.bench.chat import connect
 from suture.bench.suite import Answer, Message, Request
 from suture.errors import TransientError
+from suture.recipe import Sampling
+from tests.unit.bench.blocking import connected
 from tests.unit.bench.conftest import LLAMA, PLAIN, running
 from tests.unit.bench.scripted import (
     Act,
@@ -25,6 +26,7 @@ from tests.unit.bench.scripted import (
 )
 
 HELLO = Request((Message("system", "Be brief."), Message("user", "hello")))
+SAMPLING = Sampling(max_tokens=50)
 HASTY = replace(HELLO, seconds=0.3)
 
 
@@ -32,8 +34,8 @@ def ask(
     endpoint: Scripted, *acts: Act, request: Request = HELLO, path: str = "", to_the_limit: bool = False
 ) -> Answer:
     endpoint.script("hello", *acts)
-    with connect(endpoint.url + path) as chat:
-        return chat.ask(request, max_tokens=50, seed=3, to_the_limit=to_the_limit)
+    with connected(endpoint.url + path) as chat:
+        return chat.ask(request, SAMPLING, to_the_limit=to_the_limit)
 
 
 # -- a good answer --------------------------------------------------------------------------------------------
@@ -58,6 +60,7 @@ def test_the_request_says_what_was_asked(endpoint: Scripted) -> None:
             "model": "scripted",
             "messages": [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "hello"}],
             "temperature": 0.5,
+            "top_p": 1.0,
             "max_tokens": 50,
             "seed": 3,
             "stream": True,
@@ -66,8 +69,8 @@ def test_the_request_says_what_was_asked(endpoint: Scripted) -> None:
     ]
 
 
-@pytest.mark.parametrize(("own", "sent"), [(None, 50), (20, 20), (80, 50)])
-def test_a_request_may_want_a_shorter_answer_but_no_longer_one(endpoint: Scripted, own: int, sent: int) -> None:
+@pytest.mark.parametrize(("own", "sent"), [(None, 50), (20, 20), (80, 80)])
+def test_a_request_may_want_an_answer_of_its_own_length(endpoint: Scripted, own: int, sent: int) -> None:
     ask(endpoint, says("Hi."), request=replace(HELLO, max_tokens=own))
     assert endpoint.bodies[0]["max_tokens"] == sent
 
@@ -115,13 +118,13 @@ def test_an_answer_without_text_still_has_a_first_sign(endpoint: Scripted) -> No
 
 
 def test_the_server_is_known_by_its_pages(endpoint: Scripted, llama: Scripted) -> None:
-    with connect(endpoint.url) as chat:
+    with connected(endpoint.url) as chat:
         assert (chat.server.models, chat.server.healthy, chat.server.template_has_tools) == (
             ("scripted",),
             None,
             None,
         )
-    with connect(llama.url) as chat:
+    with connected(llama.url) as chat:
         assert (chat.server.models, chat.server.healthy, chat.server.template_has_tools) == (
             ("scripted",),
             True,
@@ -135,7 +138,7 @@ def test_odd_pages_are_not_taken_for_more_than_they_are() -> None:
         "/props": (200, {"default_generation_settings": {}}),
         "/v1/models": (200, {"models": 7}),
     }
-    with running(pages) as server, connect(server.url) as chat:
+    with running(pages) as server, connected(server.url) as chat:
         assert (chat.server.models, chat.server.healthy, chat.server.template_has_tools) == ((), False, None)
     with running(PLAIN | {"/props": (200, {"page": "of another server"})}) as server:
         ask(server, says("Hi."))
@@ -194,17 +197,17 @@ def test_an_answer_that_does_not_end_is_given_up(endpoint: Scripted, act: Act, t
 
 def test_a_dead_server_is_noticed(endpoint: Scripted) -> None:
     endpoint.script("hello", dies("Goo"))
-    with connect(endpoint.url) as chat:
-        chat.check_alive()
-        assert chat.ask(HELLO, max_tokens=50, seed=0).failure == "server_error"
+    with connected(endpoint.url) as chat:
+        chat.run(chat.chat.check_alive())
+        assert chat.ask(HELLO, SAMPLING).failure == "server_error"
         with pytest.raises(TransientError, match="does not answer"):
-            chat.check_alive()
+            chat.run(chat.chat.check_alive())
 
 
 def test_nobody_there() -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))  # and never listens
         url = f"http://127.0.0.1:{taken.getsockname()[1]}"
-        with pytest.raises(TransientError) as caught, connect(url):
+        with pytest.raises(TransientError) as caught, connected(url):
             pass
     assert url in str(caught.value)

@@ -6,10 +6,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import median_abs_deviation
 
-from suture.bench.chat import connect
 from suture.bench.speed import REPEATS, TOKENS, measure_speed, median
 from suture.errors import TransientError
-from tests.unit.bench.scripted import Act, Scripted, says
+from tests.unit.bench.blocking import connected
+from tests.unit.bench.scripted import Act, Scripted, refuses, says
 
 VALUES = st.lists(st.floats(0.01, 1e4), min_size=1, max_size=9)
 
@@ -35,10 +35,10 @@ def test_the_error_is_that_of_the_median_of_normal_values() -> None:
 def test_the_first_generation_only_warms_up(llama: Scripted) -> None:
     llama.default = timed(1.0, 1.0)
     acts = [timed(300.0 + number, 100.0 + number) for number in (5, 3, 1, 2, 4)]
-    with connect(llama.url) as chat:
+    with connected(llama.url) as chat:
         llama.script(_question(llama), timed(1.0, 1.0), *acts)
         llama.bodies.clear()
-        speed = measure_speed(chat)
+        speed = chat.run(measure_speed(chat.chat))
     assert speed.tokens_per_second.value == 103
     assert speed.prompt_tokens_per_second is not None
     assert speed.prompt_tokens_per_second.value == 303
@@ -51,20 +51,26 @@ def test_the_first_generation_only_warms_up(llama: Scripted) -> None:
 
 def test_an_endpoint_that_says_nothing_of_its_prompt_speed_has_none(endpoint: Scripted) -> None:
     endpoint.default = says("one two three four")
-    with connect(endpoint.url) as chat:
-        speed = measure_speed(chat, repeats=2)
+    with connected(endpoint.url) as chat:
+        speed = chat.run(measure_speed(chat.chat, repeats=2))
     assert speed.prompt_tokens_per_second is None
     assert speed.tokens_per_second.value > 0
 
 
-def test_an_answer_too_short_to_time_is_an_error(endpoint: Scripted) -> None:
+def test_answers_too_short_to_time_have_no_speed(endpoint: Scripted) -> None:
     endpoint.default = says("one")
-    with connect(endpoint.url) as chat, pytest.raises(TransientError, match="could not be measured"):
-        measure_speed(chat)
+    with connected(endpoint.url) as chat:
+        assert chat.run(measure_speed(chat.chat)) is None
+
+
+def test_an_answer_that_fails_is_an_error(endpoint: Scripted) -> None:
+    endpoint.default = refuses(400)
+    with connected(endpoint.url) as chat, pytest.raises(TransientError, match="could not be measured"):
+        chat.run(measure_speed(chat.chat))
 
 
 def _question(llama: Scripted) -> str:
     """Return what is asked, as the endpoint gets it."""
-    with connect(llama.url) as chat:
-        measure_speed(chat, repeats=1)
+    with connected(llama.url) as chat:
+        chat.run(measure_speed(chat.chat, repeats=1))
     return llama.bodies[0]["messages"][-1]["content"]

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import time
+
 import pytest
 
-from suture.bench.suite.reading import code_blocks, final_answer, numbers, template_leak
+from suture.bench.suite.reading import Fence, code_blocks, fences, final_answer, numbers, parsed, template_leak
 
 
 @pytest.mark.parametrize(
@@ -45,7 +47,7 @@ def test_numbers(text: str, found: list[float]) -> None:
         ("```python\na\nb\n```", ["a\nb"]),
         ("Here:\n```\na\n```\nand\n~~~js\nb\n~~~\n", ["a", "b"]),
         ("````md\n```\na\n```\n````", ["```\na\n```"]),
-        ("  ```py\n  a\n  ```", ["  a"]),
+        ("  ```py\n  a\n  ```", ["a"]),
         ("```python\na", ["a"]),  # left open
         ("```python\na\n```python\nb\n```", ["a\n```python\nb"]),  # a fence with a language opens none inside
         ("`a` and ``b``", []),
@@ -76,3 +78,43 @@ def test_code_blocks(text: str, blocks: list[str]) -> None:
 )
 def test_template_leak(text: str, leak: str | None) -> None:
     assert template_leak(text) == leak
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("```Python\na\n```", [Fence("python", "a", closed=True)]),
+        ("```js title=x\na\n```", [Fence("js", "a", closed=True)]),
+        ("```\na", [Fence("", "a", closed=False)]),
+        (
+            "1. Like so:\n\n       ```py\n       if a:\n           b\n       ```",
+            [Fence("py", "if a:\n    b", closed=True)],
+        ),
+        ("The code: ```python\na\n```", [Fence("python", "a", closed=True)]),  # opens in a line of prose
+        ("Write ``` before the code", []),
+        ("```python\na\nb```", [Fence("python", "a\nb", closed=True)]),  # closes in a line of code
+        (
+            '```py\ndef f():\n    """\n    ```\n    """\n```',
+            [Fence("py", 'def f():\n    """\n    ```\n    """', closed=True)],
+        ),
+        ("```a``` and ```b```", []),
+    ],
+)
+def test_fences(text: str, found: list[Fence]) -> None:
+    assert fences(text) == found
+
+
+def test_fences_are_found_in_time_linear_in_the_text() -> None:
+    text = "\n".join([" " * 100_000, "`" * 100_000 + "x`", "a" * 100_000 + "``", "```" + "b " * 50_000 + "`"])
+    start = time.monotonic()
+    fences(text)
+    assert time.monotonic() - start < 1
+
+
+@pytest.mark.parametrize("source", ["def f(:", "x = " + "(" * 5000, "def\0", "  return 1", "1 " * 10])
+def test_what_is_no_python(source: str) -> None:
+    assert parsed(source) is None
+
+
+def test_what_python_would_warn_of_is_python() -> None:
+    assert parsed(r"pattern = '\d'") is not None

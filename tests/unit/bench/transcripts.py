@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
-from dataclasses import replace
 
+from suture.bench.lab import run_programs
 from suture.bench.runner import converse
-from suture.bench.sandbox import run_program
-from suture.bench.suite import SUITE, Answer, Request, Score, Server, Test, Transcript, flaw, grade
+from suture.bench.suite import MULTI_TURN, SUITE, Answer, Request, Score, Server, Test, Transcript, flaw, grade
 
 HEALTHY = Server(models=("scripted",), healthy=True, template_has_tools=True)
 
@@ -20,7 +20,7 @@ def score(test: str, *texts: str, finish: str = "stop", thinking: str = "", serv
 
 def found(test: str) -> Test:
     """Return the test with this id."""
-    (only,) = [each for each in SUITE if each.id == test]
+    (only,) = [each for each in (*SUITE, *MULTI_TURN) if each.id == test]
     return only
 
 
@@ -36,11 +36,9 @@ def lead(test: Test, answers: Sequence[Answer | str], server: Server = HEALTHY) 
     """
     rest = [Answer(answer) if isinstance(answer, str) else answer for answer in answers]
 
-    def ask(_request: Request) -> Answer:
+    async def ask(_request: Request) -> Answer:
         return rest.pop(0) if len(rest) > 1 else rest[0]
 
-    requests, given = converse(test.talk(), ask)
+    requests, given = asyncio.run(converse(test.talk(), ask))
     seen = Transcript(given, server, requests)
-    if flaw(seen) is None:
-        seen = replace(seen, executions=tuple(map(run_program, test.programs(seen))))
-    return seen
+    return run_programs(test, seen) if flaw(seen) is None else seen
