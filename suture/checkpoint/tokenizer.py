@@ -114,6 +114,11 @@ def read_tokenizer(folder: Path, name: str) -> Tokenizer:
     return Tokenizer(name, table, config, ids, added)
 
 
+def special_token(token: str) -> Object:
+    """Return what tokenizer.json says of a special token of which the text alone is known."""
+    return _entry(token, {})
+
+
 def assign_ids(
     table: Object, where: str | Path, further: Mapping[str, Object] | None = None
 ) -> tuple[dict[str, int], dict[str, Object]]:

@@ -268,7 +268,7 @@ def _reason(merge: Blend, layouts: Layouts) -> Callable[[str, str], str]:
         if source == merge.base:
             return "its layer is in no slice" if merge.slices else "the base gives the config and the tokenizer alone"
         if source not in blended:
-            return "the source gives the tokenizer or the chat template alone"
+            return "the source gives tokens or the chat template alone"
         if tensor not in layouts[merge.base].tensors:
             return f"{merge.base}, the base, has no such tensor"
         return "its layer is in no slice" if merge.slices else f"not every source has it: {merge.base} gives it"

@@ -1,7 +1,7 @@
 """The files beside the weights of a merge, and what its config says of the tokens: of one source each, none stale.
 
 tokenizer            the vocabulary's source; files that know its tokens only, and not those of a union, are left out
-chat template        the source that the recipe names, else the tokenizer's
+chat template        the source that the recipe names, or the recipe itself, else the tokenizer's
 generation config    the base; ids of tokens as the tokenizer has them
 everything else      the base: licence, image processor
 """
@@ -10,8 +10,7 @@ from __future__ import annotations
 
 import copy
 import json
-import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import cast
 
@@ -19,24 +18,31 @@ from pydantic import JsonValue
 
 from suture.checkpoint.companions import is_companion
 from suture.checkpoint.layers import text_section
-from suture.checkpoint.strict_json import read_json_object
 from suture.checkpoint.tokenizer import TOKENIZER, TOKENIZER_CONFIG, Object, Tokenizer, read_tokenizer
 from suture.errors import SourceError
+from suture.merge.chat import (
+    GENERATION,
+    Chat,
+    as_list,
+    chat_of_recipe,
+    chat_of_source,
+    is_of_chat,
+    is_token_id,
+    most_common_speaker,
+    read_generation,
+    token_ids,
+)
 from suture.merge.fit import Layouts
 from suture.merge.vocabulary import Folders, MergedVocabulary
-from suture.recipe.merge import Blend, Passthrough
+from suture.recipe import Blend, Passthrough
 
 Files = dict[str, Path | bytes]
 """File name -> the file that it is a copy of, or its content."""
-
-GENERATION = "generation_config.json"
 
 _OLDER = ("added_tokens.json", "vocab.json", "vocab.txt", "merges.txt")
 _OLDER_SUFFIXES = (".model", ".tiktoken")
 """Files that hold the vocabulary again, in other forms."""
 _TOKENIZER_FILES = (TOKENIZER, TOKENIZER_CONFIG, "special_tokens_map.json", *_OLDER)
-_ID = re.compile(r"(?:^|_)token_(?:id|ids|index)$|^(?:begin_)?suppress_tokens$")
-"""Config fields that name tokens by their ids."""
 _MAY_BE_NONE = ("bos_token_id", "eos_token_id", "pad_token_id", "sep_token_id", "decoder_start_token_id")
 
 
@@ -56,24 +62,21 @@ def companion_files(
         CheckpointError: When one of the files is malformed.
     """
     source = vocabulary.source if vocabulary else merge.base
-    speaker = merge.chat_template or source
 
     def taken(name: str) -> Files:
         return {file: folders[name] / file for file in layouts[name].files if is_companion(file)}
 
-    files = {file: path for file, path in taken(merge.base).items() if not (_of_tokenizer(file) or _of_chat(file))}
+    files = {file: path for file, path in taken(merge.base).items() if not (_of_tokenizer(file) or is_of_chat(file))}
     files |= {file: path for file, path in taken(source).items() if _of_tokenizer(file)}
-    files |= {file: path for file, path in taken(speaker).items() if _of_chat(file)}
     if vocabulary and vocabulary.is_extended:
         files = {file: path for file, path in files.items() if not _is_older(file)} | vocabulary.tokenizer.content
-    if speaker != source:
+    chat = None
+    if merge.chat_template not in (None, source):
         result = vocabulary.tokenizer if vocabulary else read_tokenizer(folders[source], source)
-        templates = _Templates(read_tokenizer(folders[speaker], speaker), layouts, folders)
-        templates.check(result)
-        files |= templates.put_into(result)
-        files |= _generation(merge, layouts, folders, vocabulary, ends=templates.ends(result))
-    elif source != merge.base:
-        files |= _generation(merge, layouts, folders, vocabulary)
+        chat = _other_chat(merge, source, layouts, folders, result)
+    files |= chat.files if chat else {file: path for file, path in taken(source).items() if is_of_chat(file)}
+    if chat or source != merge.base:
+        files |= _generation(merge, layouts, folders, vocabulary, ends=chat.ends if chat else ())
     return files
 
 
@@ -113,8 +116,16 @@ def _of_tokenizer(file: str) -> bool:
     return file in _TOKENIZER_FILES or file.endswith(_OLDER_SUFFIXES)
 
 
-def _of_chat(file: str) -> bool:
-    return file == "chat_template.json" or file.endswith(".jinja")
+def _other_chat(
+    merge: Blend | Passthrough, source: str, layouts: Layouts, folders: Folders, result: Tokenizer
+) -> Chat | None:
+    """Return the chat template that the recipe asks for; None if it comes with the tokenizer after all."""
+    speaker = merge.chat_template
+    if not isinstance(speaker, str):
+        if speaker is None or speaker.format != "auto":
+            return chat_of_recipe(speaker, result) if speaker else None
+        speaker = most_common_speaker(merge.sources, source, layouts, folders, result)
+    return None if speaker == source else chat_of_source(speaker, layouts, folders, result)
 
 
 def _is_older(file: str) -> bool:
@@ -130,32 +141,17 @@ def _generation(
     ends: tuple[int, ...] = (),
 ) -> Files:
     """Return the generation config with the vocabulary's ids, and further tokens that end an answer."""
-    settings = _read_generation(folders[merge.base])
+    settings = read_generation(folders[merge.base])
     if vocabulary and vocabulary.source != merge.base:
         source = vocabulary.source
-        donor = _read_generation(folders[source]) or _token_ids(layouts[source].config)
+        donor = read_generation(folders[source]) or token_ids(layouts[source].config)
         settings = _Ids(vocabulary).follow(settings, donor)
     else:
-        donor = settings or _token_ids(layouts[merge.base].config)
-    known = _as_list(settings.get("eos_token_id", donor.get("eos_token_id")))
+        donor = settings or token_ids(layouts[merge.base].config)
+    known = as_list(settings.get("eos_token_id", donor.get("eos_token_id")))
     if new := [number for number in ends if number not in known]:
         settings = settings | {"eos_token_id": [*known, *new]}
     return {GENERATION: f"{json.dumps(settings, indent=2)}\n".encode()} if settings else {}
-
-
-def _read_generation(folder: Path) -> Object:
-    path = folder / GENERATION
-    return read_json_object(path) if path.is_file() else {}
-
-
-def _token_ids(config: Mapping[str, JsonValue]) -> Object:
-    """Return the ids of tokens in a config, wherever they stand in it."""
-    tables = (config, text_section(config))
-    return {key: value for table in tables for key, value in table.items() if _ID.search(key) and value is not None}
-
-
-def _as_list(value: JsonValue) -> list[JsonValue]:
-    return value if isinstance(value, list) else [] if value is None else [value]
 
 
 class _Ids:
@@ -173,7 +169,7 @@ class _Ids:
             if isinstance(value, dict):
                 inner = donor.get(key)
                 changed[key] = self.follow(value, inner if isinstance(inner, dict) else {})
-            elif _ID.search(key):
+            elif is_token_id(key):
                 changed[key] = donor[key] if key in donor else self._turn(key, value)
             else:
                 changed[key] = value
@@ -197,57 +193,3 @@ class _Ids:
     def _turn_one(self, number: JsonValue) -> JsonValue:
         token = self._tokens.get(number) if isinstance(number, int) else None
         return None if token is None else self._ids.get(token)
-
-
-class _Templates:
-    """The chat template of another source than the tokenizer's."""
-
-    def __init__(self, speaker: Tokenizer, layouts: Layouts, folders: Folders) -> None:
-        self._speaker = speaker
-        self._field = speaker.config.get("chat_template")
-        self._layout = layouts[speaker.name]
-        self._folder = folders[speaker.name]
-
-    def check(self, result: Tokenizer) -> None:
-        """Refuse a template whose marks, such as the end of a turn, would be cut into pieces."""
-        texts = list(self._texts())
-        name = self._speaker.name
-        if not texts:
-            raise SourceError(f"{name} has no chat template.", where=self._folder, expected="chat_template.jinja")
-        marks = [token for token, entry in self._speaker.added.items() if entry["special"]]
-        missing = [mark for mark in marks if mark not in result.ids and any(mark in text for text in texts)]
-        if missing:
-            raise SourceError(
-                f"The chat template of {name} uses tokens that the result lacks.",
-                where="chat_template",
-                expected=", ".join(missing),
-                found=f"the tokenizer of {result.name}",
-                way_out="Set `vocabulary: {union: true}`, or take tokenizer and template from one source.",
-            )
-
-    def put_into(self, result: Tokenizer) -> Files:
-        """Return the tokenizer's config with this template instead of its own."""
-        own = {key: value for key, value in result.config.items() if key != "chat_template"}
-        given = {} if self._field is None else {"chat_template": self._field}
-        return {TOKENIZER_CONFIG: f"{json.dumps(own | given, indent=2, ensure_ascii=False)}\n".encode()}
-
-    def ends(self, result: Tokenizer) -> tuple[int, ...]:
-        """Return the tokens that end an answer in the speaker's chats, by the result's ids."""
-        settings = _token_ids(self._layout.config) | _read_generation(self._folder)
-        tokens = [
-            self._speaker.tokens.get(number)
-            for number in _as_list(settings.get("eos_token_id"))
-            if isinstance(number, int)
-        ]
-        return tuple(result.ids[token] for token in tokens if token in result.ids)
-
-    def _texts(self) -> Iterator[str]:
-        for file in filter(_of_chat, self._layout.files):
-            yield (self._folder / file).read_text()
-        match self._field:
-            case str():
-                yield self._field
-            case list():  # one for tools, one for everything else
-                yield json.dumps(self._field, ensure_ascii=False)
-            case _:
-                pass

@@ -13,13 +13,15 @@ from pydantic import JsonValue
 from suture.checkpoint.companions import is_companion
 from suture.checkpoint.layers import text_section
 from suture.checkpoint.layout import TensorInfo
+from suture.checkpoint.tokenizer import read_tokenizer
 from suture.merge.account import COPY, Draft, Input, MergePlan, Output, account
 from suture.merge.blend import draft_blend
+from suture.merge.chat import chat_notes
 from suture.merge.companions import companion_files, vocabulary_config
 from suture.merge.fit import Layouts
 from suture.merge.stack import draft_stack
 from suture.merge.vocabulary import Folders, MergedVocabulary, check_vocabularies, merge_vocabulary
-from suture.recipe import Blend, Merge, Passthrough
+from suture.recipe import Blend, ChatTemplate, Merge, Passthrough
 
 _DTYPES = {"bfloat16": "BF16", "float16": "F16", "float32": "F32"}
 
@@ -51,6 +53,9 @@ def plan_merge(merge: Merge, layouts: Layouts, shard_bytes: int, folders: Folder
     if merge.vocabulary is None:
         notes = check_vocabularies(merge.base, _sharing_rows(merge), layouts, folders)
         draft = replace(draft, notes=(*draft.notes, *notes))
+    if isinstance(merge.chat_template, ChatTemplate) and merge.chat_template.jinja:
+        result = vocabulary.tokenizer if vocabulary else read_tokenizer(folders[merge.base], merge.base)
+        draft = replace(draft, notes=(*draft.notes, *chat_notes(merge.chat_template, result)))
     companions = companion_files(merge, layouts, folders, vocabulary)
     return account(draft, layouts, companions, companions, shard_bytes)
 

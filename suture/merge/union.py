@@ -48,6 +48,27 @@ def extend_tokenizer(first: Tokenizer, others: Iterable[Tokenizer]) -> Tokenizer
     return extended
 
 
+def add_tokens(tokenizer: Tokenizer, entries: Mapping[str, Object]) -> Tokenizer:
+    """Return a tokenizer that finds further tokens in a text; the tokenizer itself if it has them all.
+
+    Args:
+        tokenizer: The tokenizer.
+        entries: The tokens, and what tokenizer.json is to say of them.
+
+    Raises:
+        SourceError: When its ids have holes, so that new tokens would get others than stated.
+    """
+    new = {token: entry for token, entry in entries.items() if token not in tokenizer.ids}
+    if not new:
+        return tokenizer
+    ids = tokenizer.ids | {token: number for number, token in enumerate(new, tokenizer.size)}
+    added = tokenizer.added | new
+    table = _extended_table(tokenizer, ids, added, ())
+    extended = Tokenizer(tokenizer.name, table, _extended_config(tokenizer.config, ids, added), ids, added)
+    _check_ids(extended)
+    return extended
+
+
 def _unused_marks(first: Tokenizer, other: Tokenizer, added: Mapping[str, Object]) -> list[str]:
     """Return the other's special tokens, such as the end of a turn, that lie unused in the first one's vocabulary.
 
@@ -145,5 +166,5 @@ def _check_ids(extended: Tokenizer) -> None:
             where=TOKENIZER,
             expected=f"id {extended.ids[wrong]} for {wrong!r}",
             found=found[wrong],
-            way_out="Leave `union` out, or take the tokenizer of another source.",
+            way_out="Leave out `union` and new tokens, or take the tokenizer of another source.",
         )

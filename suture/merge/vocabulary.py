@@ -21,10 +21,11 @@ import numpy as np
 from suture.checkpoint.layout import Layout
 from suture.checkpoint.tokenizer import READ, TOKENIZER, Tokenizer, read_tokenizer
 from suture.errors import SourceError
+from suture.merge.chosen import ChosenRow, choose_rows, new_entries
 from suture.merge.fit import Layouts
 from suture.merge.rows import Numbers, RowMap, TokenTensors, find_token_tensors, stated_rows
-from suture.merge.union import extend_tokenizer
-from suture.recipe.merge import Blend, Passthrough, Vocabulary
+from suture.merge.union import add_tokens, extend_tokenizer
+from suture.recipe import Blend, Passthrough, Vocabulary
 
 Folders = Mapping[str, Path]
 """Source -> the folder with its small files; the weights need not be there yet."""
@@ -45,6 +46,7 @@ class MergedVocabulary:
         rows: How many rows the embedding and the head have: one per token, and those without a token.
         tensors: Source -> its tensors with a row per token.
         aligned: Source -> for each row, which of its rows has the same token; -1 if none has.
+        chosen: Id of a token -> the row that the recipe gives it.
     """
 
     base: str
@@ -54,6 +56,7 @@ class MergedVocabulary:
     rows: int
     tensors: Mapping[str, TokenTensors]
     aligned: Mapping[str, Numbers]
+    chosen: Mapping[int, ChosenRow]
 
     @property
     def is_extended(self) -> bool:
@@ -62,9 +65,10 @@ class MergedVocabulary:
 
     @property
     def lacking(self) -> dict[str, int]:
-        """Source -> how many of the tokens it lacks, which take the row of another one."""
+        """Source -> how many of the tokens it lacks, which take the row of another one; without those chosen."""
         known = np.zeros(self.rows, bool)
         known[list(self.tokenizer.tokens)] = True
+        known[list(self.chosen)] = False
         return {source: int(np.count_nonzero(known & (rows < 0))) for source, rows in self.aligned.items()}
 
     @property
@@ -90,7 +94,8 @@ class MergedVocabulary:
     def row_map(self, source: str, tensor: str, of: str | None = None) -> RowMap:
         """Return a source's tensor as if the source had the merge's vocabulary.
 
-        A token that it lacks takes the row of the base, or of the first source that has it.
+        A token that it lacks takes the row that the recipe gives it, else that of the base, else of the first source
+        that has it.
 
         Args:
             source: Which source.
@@ -106,6 +111,13 @@ class MergedVocabulary:
             take = (row < 0) & (self.aligned[name] >= 0)
             place[take] = number
             row[take] = self.aligned[name][take]
+        places = {name: number for number, (name, _) in enumerate(tensors)}
+        for token, choice in self.chosen.items():
+            if choice.source is not None and choice.source not in places:  # it lacks the whole tensor
+                continue
+            if choice.force or self.aligned[source][token] < 0:
+                place[token] = -1 if choice.source is None else places[choice.source]
+                row[token] = choice.row
         return RowMap(tensors, place, row)
 
 
@@ -121,7 +133,7 @@ def merge_vocabulary(merge: Blend | Passthrough, layouts: Layouts, folders: Fold
 
     Raises:
         SourceError: When a tokenizer is missing or writes its tokens in another way, when vocabularies cannot be
-            united, or the embedding cannot be told.
+            united, a row that is chosen does not exist, or the embedding cannot be told.
         CheckpointError: When a tokenizer is malformed.
     """
     wanted = merge.vocabulary or Vocabulary()
@@ -133,13 +145,15 @@ def merge_vocabulary(merge: Blend | Passthrough, layouts: Layouts, folders: Fold
     tokenizer = tokenizers[source]
     if wanted.union:
         tokenizer = extend_tokenizer(tokenizer, (tokenizers[name] for name in merge.sources if name != source))
+    tokenizer = add_tokens(tokenizer, new_entries(wanted.tokens, tokenizers))
+    chosen = choose_rows(wanted.tokens, tokenizer, tokenizers, tensors)
     rows = max(tokenizer.size, tensors[source].rows)
     rows += -rows % (wanted.pad_to_multiple_of or 1)
     aligned = {
         name: _align(tokenizer, tokenizers[name], tensors[name].rows, rows, keeps_unnamed=name == source)
         for name in merge.sources
     }
-    return MergedVocabulary(merge.base, source, tokenizer, tokenizers, rows, tensors, aligned)
+    return MergedVocabulary(merge.base, source, tokenizer, tokenizers, rows, tensors, aligned, chosen)
 
 
 def read_tokenizers(folders: Folders, names: Iterable[str]) -> dict[str, Tokenizer]:

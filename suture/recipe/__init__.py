@@ -2,6 +2,8 @@
 
 part.py     what every part of a recipe has in common
 merge.py    how models are merged
+tokens.py   what a merge may say of its tokens and its chat template
+jinja.py    whether a text is a chat template
 model.py    everything else: sources, training, files, measurements
 load.py     reading a recipe from YAML
 """
@@ -17,35 +19,44 @@ from suture.recipe.merge import (
     Passthrough,
     Setting,
     Slice,
-    Vocabulary,
 )
 from suture.recipe.model import (
     ARMS,
+    NEED_IMATRIX,
     Benchmark,
     Capability,
+    Divergence,
     Gguf,
     Heal,
+    Imatrix,
     Perplexity,
     QuantType,
     Recipe,
     Reference,
+    Sampling,
     Source,
+    Speed,
     Stage,
     Text,
     Training,
 )
 from suture.recipe.part import Name, Part
+from suture.recipe.tokens import ChatTemplate, TokenRow, Vocabulary
 
 __all__ = [
     "ARMS",
+    "NEED_IMATRIX",
     "Benchmark",
     "Blend",
     "Blended",
     "BlendedSlice",
     "Capability",
+    "ChatTemplate",
+    "Divergence",
     "Filtered",
     "Gguf",
     "Heal",
+    "Imatrix",
     "Interleave",
     "Merge",
     "Name",
@@ -55,11 +66,14 @@ __all__ = [
     "QuantType",
     "Recipe",
     "Reference",
+    "Sampling",
     "Setting",
     "Slice",
     "Source",
+    "Speed",
     "Stage",
     "Text",
+    "TokenRow",
     "Training",
     "Vocabulary",
     "is_path",

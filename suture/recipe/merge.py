@@ -7,6 +7,7 @@ from typing import Annotated, Literal, Self, get_args
 from pydantic import Discriminator, Field, Tag, model_validator
 
 from suture.recipe.part import Name, Part, any_of
+from suture.recipe.tokens import AnyTemplate, Vocabulary
 
 Gradient = Annotated[tuple[float, ...], Field(min_length=1)]
 """Values over the depth, evenly spread from the first layer to the last, with straight lines between them."""
@@ -110,20 +111,6 @@ AnySlice = Annotated[
 Dtype = Literal["bfloat16", "float16", "float32"]
 
 
-class Vocabulary(Part):
-    """The tokens of the result; embedding and head rows follow them."""
-
-    source: Name | None = None
-    """The source whose tokenizer the result has; the base when left out. Rows of other sources are aligned with it,
-    token by token; a token that one of them lacks takes the row of the base, or of the first that has it."""
-
-    union: bool = False
-    """Take the tokens of all sources: those of the tokenizer's source first, then what the others have besides."""
-
-    pad_to_multiple_of: int | None = Field(default=None, ge=1)
-    """Fill the vocabulary with empty rows up to a multiple of this, as some kernels want it."""
-
-
 class _Merge(Part):
     base: Name
     """Source of the config, the tokenizer and the chat template, and of all that is not merged."""
@@ -136,8 +123,9 @@ class _Merge(Part):
     """The tokens of the result; those of the base, whose embedding then has to be as long as that of every other
     source, when left out."""
 
-    chat_template: Name | None = None
-    """Source of the chat template; the source of the tokenizer when left out."""
+    chat_template: AnyTemplate | None = None
+    """Source of the chat template, or a template of a known format or of your own; the source of the tokenizer when
+    left out."""
 
 
 class Passthrough(_Merge):
@@ -406,8 +394,9 @@ Merge = Annotated[Passthrough | Blend, Field(discriminator="method", json_schema
 
 
 def _distinct(merge: _Merge, *names: str | None) -> tuple[str, ...]:
-    vocabulary = merge.vocabulary.source if merge.vocabulary else None
-    return tuple(dict.fromkeys(name for name in (merge.base, *names, vocabulary, merge.chat_template) if name))
+    of_tokens = merge.vocabulary.sources if merge.vocabulary else ()
+    speaker = merge.chat_template if isinstance(merge.chat_template, str) else None
+    return tuple(dict.fromkeys(name for name in (merge.base, *names, *of_tokens, speaker) if name))
 
 
 assert set(TAKES) == set(get_args(BlendMethod))  # noqa: S101 -- a table and a type that must agree

@@ -17,6 +17,10 @@ ARMS = ("merged", "healed", "control")
 """What the scoreboard calls the models that a run itself makes."""
 
 
+MIN_COMPARED_TOKENS = 100
+"""llama-perplexity makes no statistics of a divergence over fewer."""
+
+
 class Text(Part):
     """One text to train on or to measure on."""
 
@@ -135,12 +139,42 @@ QuantType = Literal[
     "Q4_K_M",
     "Q4_K_S",
     "Q4_0",
+    "IQ4_NL",
     "IQ4_XS",
     "Q3_K_L",
     "Q3_K_M",
     "Q3_K_S",
+    "IQ3_M",
+    "IQ3_S",
+    "IQ3_XS",
+    "IQ3_XXS",
     "Q2_K",
+    "Q2_K_S",
+    "IQ2_M",
+    "IQ2_S",
+    "IQ2_XS",
+    "IQ2_XXS",
+    "IQ1_M",
+    "IQ1_S",
 ]
+
+NEED_IMATRIX: frozenset[QuantType] = frozenset(
+    {"IQ3_XS", "IQ3_XXS", "Q2_K_S", "IQ2_M", "IQ2_S", "IQ2_XS", "IQ2_XXS", "IQ1_M", "IQ1_S"}
+)
+"""Types that llama-quantize refuses to make without an importance matrix."""
+
+
+class Imatrix(Part):
+    """An importance matrix: which weights a text makes the model use, so that rounding spares these."""
+
+    text: Text = Text(text="builtin:prose")
+    """What the model reads. The part of it that is held out for measuring is not used."""
+
+    chunks: int = Field(default=32, ge=2)
+    """Chunks of the text."""
+
+    context: int = Field(default=512, ge=32)
+    """Tokens per chunk."""
 
 
 class Gguf(Part):
@@ -149,10 +183,19 @@ class Gguf(Part):
     quantize: Annotated[tuple[QuantType, ...], Field(min_length=1)] = ("Q4_K_M",)
     """Quantization types; each makes one file and one row of the scoreboard per model."""
 
+    imatrix: Imatrix | None = None
+    """Importance matrix that all types are quantized with; it costs a pass over its text in 16 bits per model.
+    Without one, IQ3_XS and all types below it but Q2_K cannot be made."""
+
     @model_validator(mode="after")
-    def _distinct(self) -> Self:
+    def _possible(self) -> Self:
         if len(set(self.quantize)) < len(self.quantize):
             msg = f"quantize: expected each type once, found {list(self.quantize)}"
+            raise ValueError(msg)
+        lacking = [type_ for type_ in self.quantize if type_ in NEED_IMATRIX]
+        if lacking and self.imatrix is None:
+            msg = f"quantize: {', '.join(lacking)} cannot be made without an importance matrix: expected imatrix, "
+            msg += "found none (`imatrix: {}` takes the defaults)"
             raise ValueError(msg)
         return self
 
@@ -173,20 +216,78 @@ class Perplexity(Part):
     """Tokens per chunk; perplexity is taken over the second half of each."""
 
 
-class Capability(Part):
-    """Tests answered through llama-server."""
+class Divergence(Part):
+    """How far each quantized file's predictions are from those of the 16-bit file that it was made of.
 
-    tests: tuple[str, ...] = ("basic", "reasoning")
-    """Categories or single tests."""
+    The 16-bit file's predictions are kept in the store: 2 bytes for each entry of the vocabulary and each token of
+    the second half of a chunk. With 8 chunks of 512 tokens that is 0.2 GB for a vocabulary of 49 k, 1 GB for one of
+    248 k.
+    """
 
-    context: int = Field(default=2048, ge=256)
+    text: Text = Text(text="builtin:prose")
+    """What to measure on; the part that no training sees."""
+
+    chunks: int = Field(default=8, ge=2)
+    """Chunks of the text; more give smaller error bars."""
+
+    context: int = Field(default=512, ge=32)
+    """Tokens per chunk; the second half of each is compared."""
+
+    @model_validator(mode="after")
+    def _enough(self) -> Self:
+        compared = self.chunks * (self.context - self.context // 2 - 1)
+        if compared < MIN_COMPARED_TOKENS:
+            msg = f"expected chunks and context that compare at least {MIN_COMPARED_TOKENS} tokens, found {compared}"
+            raise ValueError(msg)
+        return self
+
+
+class Speed(Part):
+    """Speed of the bare model by llama-bench, without server and sampling."""
+
+    prompt: int = Field(default=512, ge=1)
+    """Tokens of a prompt that is read."""
+
+    generate: int = Field(default=128, ge=1)
+    """Tokens that are generated."""
+
+    repeats: int = Field(default=5, ge=2)
+    """How often each is timed, after one run to warm up."""
+
+
+class Sampling(Part):
+    """How answers are drawn."""
+
+    context: int = Field(default=8192, ge=256)
     """Tokens of context the server is started with."""
 
-    max_tokens: int = Field(default=256, ge=16)
-    """Longest answer."""
+    max_tokens: int = Field(default=1024, ge=16)
+    """Longest answer, thinking included, where a test does not set its own limit."""
+
+    repeats: int = Field(default=1, ge=1)
+    """How often each test is asked, each time with another seed; at least 5 times where temperature is above 0."""
+
+    temperature: float = Field(default=0.0, ge=0, le=5)
+    """0 always takes the likeliest token; then one answer says all, up to rounding."""
+
+    top_p: float = Field(default=1.0, gt=0, le=1)
+    """Draw among the likeliest tokens that have this much probability together."""
+
+    thinking: Literal["template", "on", "off"] = "template"
+    """Whether the model thinks before it answers; `template` leaves it to the chat template's default."""
+
+    thinking_tokens: int | None = Field(default=None, ge=0)
+    """Most tokens of thinking; no limit of its own when left out. Only llama-server keeps to it."""
 
     seed: int = Field(default=0, ge=0)
-    """Seed of the sampling."""
+    """Seed of the first time a test is asked; each further time takes the next one."""
+
+
+class Capability(Sampling):
+    """Tests answered through llama-server."""
+
+    tests: tuple[str, ...] = ("capability",)
+    """Suites, categories or single tests, as `suture bench --list` names them."""
 
 
 class Reference(Part):
@@ -207,6 +308,14 @@ class Benchmark(Part):
 
     capability: Capability = Capability()
     """Tests answered through llama-server."""
+
+    divergence: Divergence | None = None
+    """Quantization loss: KL divergence of each quantized file from its 16-bit file. Not measured when left out: it
+    takes a pass in 16 bits per model, minutes on few cores, and up to gigabytes of disk. `{}` takes the defaults."""
+
+    speed: Speed | None = None
+    """llama-bench's speed of prompt and generation, beside that of the served model. Not measured when left out: it
+    has the machine for itself for a minute or more per file. `{}` takes the defaults."""
 
     references: tuple[Reference, ...] = ()
     """Finished GGUF files to measure beside the others."""

@@ -20,6 +20,7 @@ _CACHED = re.compile(r"(?:^|.*[/\\])models--([\w.-]+?)--([\w.-]+)[/\\]snapshots[
 """A model in a hub cache: such paths stand in many published files, and lead nowhere on another machine."""
 
 _REPOSITORY = re.compile(r"[\w.-]+(?:/[\w.-]+)?(?:@[\w./-]+)?")
+_PINNED = re.compile(r"(?<=[\w-])@[\w./-]+$")
 _WEIGHTS_FILE = re.compile(r".*\.(safetensors|bin|pt|pth|ckpt|gguf)", re.IGNORECASE)
 _LONGEST_NAME = 64
 _ADAPTERS = "Fuse the adapter into the model first, and name the result here."
@@ -32,7 +33,7 @@ class _Reference:
     Attributes:
         model: A folder or a hub repository, as a Suture recipe has it.
         revision: Of a hub repository.
-        adapter: A folder or a hub repository with a LoRA adapter.
+        adapter: A folder or a hub repository with a LoRA adapter; of a repository, with its revision if one is named.
     """
 
     model: str
@@ -115,9 +116,8 @@ class Sources:
         if adapter is None:
             return _Reference(place, revision)
         adapter_place, adapter_revision = self._place(node, adapter)
-        if adapter_revision:
-            raise node.refusal("The revision of an adapter cannot be chosen.", way_out=_ADAPTERS)
-        return _Reference(place, revision, adapter_place)
+        pinned = f"{adapter_place}@{adapter_revision}" if adapter_revision else adapter_place
+        return _Reference(place, revision, pinned)
 
     def _place(self, node: Node, text: str) -> tuple[str, str | None]:
         """Return a model's folder or hub repository, and its revision."""
@@ -171,5 +171,5 @@ def free_name(candidates: Iterable[str], taken: set[str]) -> str:
 def _candidates(reference: _Reference) -> list[str]:
     """Return what a source may be called: by the last part of its path, or by the last two."""
     parts = [part for part in re.split(r"[/\\]+", reference.model) if part.strip(".~")]
-    adapter = [reference.adapter.rstrip("/").rpartition("/")[2]] if reference.adapter else []
+    adapter = [_PINNED.sub("", reference.adapter).rstrip("/").rpartition("/")[2]] if reference.adapter else []
     return [fit_name("-".join([*parts[-count:], *adapter])) for count in (1, 2)]

@@ -28,6 +28,12 @@ class _Dumper(yaml.SafeDumper):
     def represent_mapping(self, tag: str, mapping: Any, flow_style: bool | None = None) -> yaml.MappingNode:  # noqa: ANN401, ARG002, FBT001
         return super().represent_mapping(tag, mapping, flow_style=_fits(mapping))
 
+    def represent_str(self, data: str) -> yaml.ScalarNode:
+        return yaml.ScalarNode("tag:yaml.org,2002:str", data, style="|" if "\n" in data else None)
+
+
+_Dumper.add_representer(str, _Dumper.represent_str)
+
 
 def to_yaml(recipe: Mapping[str, Any], notes: Sequence[str] = ()) -> str:
     """Return a recipe as YAML, with the notes as comments above it."""

@@ -8,10 +8,13 @@ from typing import Any
 import pytest
 
 from suture.checkpoint.layout import Layout
+from suture.checkpoint.tokenizer import read_tokenizer
 from suture.errors import SourceError
+from suture.merge.chat import chat_notes
 from suture.merge.companions import Files, companion_files, vocabulary_config
+from suture.merge.templates import read_format
 from suture.merge.vocabulary import merge_vocabulary
-from suture.recipe.merge import Blend
+from suture.recipe import Blend, ChatTemplate
 from tests.unit.small_tokenizers import bpe, layout, write_tokenizer
 
 END = 300
@@ -187,6 +190,95 @@ def test_a_source_without_a_template_is_refused(models: Models) -> None:
     models.add("b")
     with pytest.raises(SourceError, match="b has no chat template"):
         models.files(chat_template="b")
+
+
+@pytest.mark.parametrize(
+    ("name", "marks"), [("chatml", ["<|im_start|>", "<|im_end|>"]), ("exaone", ["[|endofturn|]"])]
+)
+def test_a_template_by_its_format_replaces_every_other(models: Models, name: str, marks: list[str]) -> None:
+    own = {"chat_template.jinja": "old", "tool_use.jinja": "old", "chat_template.json": {}}
+    tokens = bpe(special=["<|end|>", *marks])
+    generation = {"eos_token_id": END, "temperature": 0.6}
+    models.add(
+        "a", tokens, files=own | {"generation_config.json": generation}, chat_template="old", eos_token="<|end|>"
+    )
+    models.add("b", tokens, files={"chat_template.jinja": "of b"})
+    files = models.files(chat_template={"format": name})
+    assert [file for file in files if "jinja" in file or "chat" in file] == ["chat_template.jinja"]
+    assert files["chat_template.jinja"] == read_format(name).encode()
+    config = content_of(files, "tokenizer_config.json")
+    assert (config.get("chat_template"), config["eos_token"]) == (None, "<|end|>")
+    ends = [END, tokens.token_to_id(marks[-1])]
+    assert content_of(files, "generation_config.json") == generation | {"eos_token_id": ends}
+
+
+@pytest.mark.parametrize("eos", ["<|end|>", {"content": "<|end|>", "special": True}])
+def test_where_the_end_of_a_text_ends_an_answer_it_is_told(models: Models, eos: Any) -> None:
+    models.add("a", bpe(special=["<|eot|>", "<|end|>"]), config={"eos_token_id": 300}, eos_token=eos)
+    files = models.files(chat_template={"format": "alpaca"})
+    assert content_of(files, "generation_config.json") == {"eos_token_id": [300, 301]}
+    models.add("a", bpe())
+    assert "generation_config.json" not in models.files(chat_template={"format": "mistral"})
+
+
+def test_a_format_whose_marks_are_missing_is_refused_and_a_union_helps(models: Models) -> None:
+    models.add("a", bpe(special=["<|im_start|>"]))
+    models.add("b", bpe(special=["<|im_start|>", "<|im_end|>"]))
+    with pytest.raises(SourceError, match="The chat template chatml uses tokens that the result lacks") as caught:
+        models.files(chat_template={"format": "chatml"})
+    assert (caught.value.expected, caught.value.found) == ("<|im_end|>", "the tokenizer of a")
+    ways_out = ({"union": True}, {"tokens": [{"token": "<|im_end|>", "source": "b"}]}, {"source": "b"})
+    for vocabulary in ways_out:
+        files = models.files(chat_template={"format": "chatml"}, vocabulary=vocabulary)
+        assert files["chat_template.jinja"] == read_format("chatml").encode()
+
+
+def test_a_template_of_ones_own_is_written_as_it_is(models: Models) -> None:
+    models.add("a", files={"chat_template.jinja": "old"})
+    text = "{{ messages }}\n"
+    assert models.files(chat_template={"jinja": text})["chat_template.jinja"] == text.encode()
+
+
+def test_marks_of_ones_own_template_that_are_no_tokens_are_told(tmp_path: Path) -> None:
+    result = read_tokenizer(write_tokenizer(tmp_path, bpe(special=["<|end|>"])), "a")
+    template = ChatTemplate(jinja="{{ messages }}<|end|><|im_end|>{{ '<|im_start|>' }}<|im_end|>")
+    (note,) = chat_notes(template, result)
+    assert note.startswith("The chat template uses <|im_end|>, <|im_start|>: no single tokens")
+    assert chat_notes(ChatTemplate(jinja="{{ messages }}<|end|><b>"), result) == ()
+
+
+def test_auto_takes_the_template_that_most_have(models: Models) -> None:
+    models.add("a", files={"chat_template.jinja": "of a"})
+    models.add("b", files={"chat_template.jinja": "of b and c\n"})
+    models.add("c", chat_template="of b and c")
+    models.add("d")
+    assert models.from_(models.files(chat_template={"format": "auto"}))["chat_template.jinja"] == "b"
+
+
+def test_auto_takes_the_tokenizers_in_a_tie_and_whole(models: Models) -> None:
+    models.add("b", files={"chat_template.jinja": "of b"})
+    models.add("a", files={"chat_template.jinja": "of a", "tool_use.jinja": "of a"})
+    files = models.from_(models.files(chat_template={"format": "auto"}))
+    assert {files[name] for name in ("chat_template.jinja", "tool_use.jinja", "tokenizer_config.json")} == {"a"}
+
+
+def test_auto_passes_over_templates_that_the_result_cannot_speak(models: Models) -> None:
+    tokens = bpe(special=["<|im_start|>", "<|im_end|>"])
+    models.add("a")
+    models.add("b", tokens, files={"chat_template.jinja": CHATML})
+    models.add("c", tokens, files={"chat_template.jinja": CHATML})
+    assert "chat_template.jinja" not in models.files(chat_template={"format": "auto"})
+    models.add("d", files={"chat_template.jinja": "plain"})
+    assert models.from_(models.files(chat_template={"format": "auto"}))["chat_template.jinja"] == "d"
+    united = models.files(chat_template={"format": "auto"}, vocabulary={"union": True})
+    assert models.from_(united)["chat_template.jinja"] == "b"
+
+
+def test_auto_without_any_template_or_tokenizer_is_the_base_s(models: Models) -> None:
+    models.add("a", chat_template={"odd": 1})
+    models.add("b")
+    (models.folders["b"] / "tokenizer.json").unlink()
+    assert set(models.from_(models.files(chat_template={"format": "auto"})).values()) == {"a"}
 
 
 # -- the config ---------------------------------------------------------------------------------------------------

@@ -9,9 +9,9 @@ import pytest
 from tokenizers import Tokenizer as Library
 from tokenizers import models
 
-from suture.checkpoint.tokenizer import Tokenizer, read_tokenizer
+from suture.checkpoint.tokenizer import Tokenizer, read_tokenizer, special_token
 from suture.errors import CheckpointError, SourceError
-from suture.merge.union import extend_tokenizer
+from suture.merge.union import add_tokens, extend_tokenizer
 from tests.unit.small_tokenizers import CODE, PROSE, bpe, write_tokenizer
 
 TEXTS = [PROSE, CODE, "unseen wörds, 12 号\n\n\ttabs", "a<|end|>b <|end|>", "🙂 <|im_end|>"]
@@ -153,3 +153,24 @@ def test_malformed_merges_are_refused(tmp_path: Path) -> None:
     b = change(bpe(CODE), "merges", ["a b c"])
     with pytest.raises(CheckpointError, match="tokenizer of b is malformed"):
         extend_tokenizer(read(tmp_path / "a", bpe(PROSE)), [read(tmp_path / "b", b)])
+
+
+# -- single tokens --------------------------------------------------------------------------------------------------
+
+
+def test_single_tokens_are_added_once(tmp_path: Path) -> None:
+    decoder = {"300": {"content": "<|end|>", "special": True}}
+    a = read(tmp_path / "a", bpe(), added_tokens_decoder=decoder)
+    assert add_tokens(a, {"<|end|>": special_token("<|end|>"), "e": special_token("e")}) is a
+    added = add_tokens(a, {token: special_token(token) for token in ("<|x|>", "<|end|>", "<|y|>")})
+    assert library(added).get_vocab() == added.ids == a.ids | {"<|x|>": 301, "<|y|>": 302}
+    listed = json.loads(added.content["tokenizer_config.json"])["added_tokens_decoder"]
+    assert [entry["content"] for entry in listed.values()] == ["<|end|>", "<|x|>", "<|y|>"]
+    assert added.table["model"] is a.table["model"]
+
+
+def test_single_tokens_of_a_tokenizer_with_holes_are_refused(tmp_path: Path) -> None:
+    holes = json.loads(bpe(special=()).to_str())
+    holes["model"]["vocab"] = {token: 2 * number for token, number in holes["model"]["vocab"].items()}
+    with pytest.raises(SourceError, match="its ids have holes"):
+        add_tokens(read(tmp_path / "a", holes), {"<|x|>": special_token("<|x|>")})

@@ -157,6 +157,29 @@ def test_an_adapters_folder_is_found_too(tmp_path: Path) -> None:
     assert source.adapter == str(tmp_path / "lora")
 
 
+@pytest.mark.parametrize(
+    ("model", "expected"),
+    [
+        ("x/a+x/lora@v2", {"name": "a-lora", "model": "x/a", "adapter": "x/lora@v2"}),
+        ("x/a@v1+x/lora", {"name": "a-lora", "model": "x/a", "revision": "v1", "adapter": "x/lora"}),
+        ({"model": {"path": "x/a"}, "lora": {"path": "x/lora", "revision": "refs/pr/1"}},
+         {"name": "a-lora", "model": "x/a", "adapter": "x/lora@refs/pr/1"}),
+        ("x/a+/gone/models--x--lora/snapshots/" + 40 * "b",
+         {"name": "a-lora", "model": "x/a", "adapter": "x/lora@" + 40 * "b"}),
+    ],
+)  # fmt: skip
+def test_an_adapter_may_have_a_revision(model: object, expected: dict[str, str]) -> None:
+    text = yaml.safe_dump({"merge_method": "karcher", "models": [{"model": model}, {"model": "x/b"}]})
+    recipe = read(text).recipe
+    assert recipe["sources"][0] == expected
+    assert Recipe.model_validate(recipe).sources[0].adapter == expected["adapter"]
+
+
+def test_two_revisions_of_an_adapter_are_two_sources() -> None:
+    rows = read(models("x/a+x/lora@v1", "x/a+x/lora@v2")).recipe["sources"]
+    assert [row["name"] for row in rows] == ["a-lora", "x-a-lora"]
+
+
 def test_names_are_fit_and_free() -> None:
     names = [
         row["name"] for row in read(models("x/Merged", "x/A B".replace(" ", "_"), "y/a_b", "y/A_B")).recipe["sources"]
@@ -237,6 +260,10 @@ def ties(**changes: object) -> str:
     return yaml.safe_dump({key: value for key, value in content.items() if value != "gone"})
 
 
+def tokens(choice: object) -> str:
+    return ties(tokenizer={"source": "union", "tokens": {"<x>": choice}})
+
+
 def linear(layer_range: object) -> str:
     sources = [{"model": "x/a", "layer_range": layer_range}]
     return ties(merge_method="linear", models="gone", slices=[{"sources": sources}])
@@ -273,10 +300,17 @@ SLICES = [
         (ties(parameters={"normalize": [1, 0]}), "parameters.normalize", "A yes or no is missing"),
         (ties(dtype="int8"), "dtype", "No such dtype"),
         (ties(out_dtype="float64"), "out_dtype", "No such dtype"),
-        (ties(tokenizer={"source": "union", "tokens": {"<x>": {"source": "x/a"}}}), "tokenizer.tokens.<x>", "token"),
+        (tokens({"force": True}), "tokenizer.tokens.<x>", "has no `source`"),
+        (tokens({"source": {"kind": "mean"}}), "tokenizer.tokens.<x>.source.kind", "No such kind"),
+        (tokens({"source": {"kind": "zero", "model": "x/a"}}), "tokenizer.tokens.<x>.source.model", "no field here"),
+        (tokens({"source": {"kind": "model_token", "token": "y"}}), "tokenizer.tokens.<x>.source", "A model is miss"),
+        (tokens({"source": {"kind": "model_token", "model": "x/a"}}), "tokenizer.tokens.<x>.source", "Which token"),
+        (tokens({"source": "x/a", "force": "often"}), "tokenizer.tokens.<x>.force", "A yes or no is missing"),
         (ties(tokenizer={"sauce": "union"}), "tokenizer.sauce", "no field here"),
         (ties(tokenizer={"source": "base"}, tokenizer_source="base"), "tokenizer_source", "given twice"),
-        (ties(chat_template="chatml"), "chat_template", "comes from one of the sources"),
+        (ties(chat_template="vicuna"), "chat_template", "No such chat template"),
+        (ties(chat_template="{% for message in messages %}"), "chat_template", "a mistake in line 1"),
+        (ties(chat_template="{{ message }}"), "chat_template", "never looks at `messages`"),
         (ties(experts=[]), "experts", "mergekit-moe builds a mixture of experts"),
         (yaml.safe_dump({"genome": {"models": ["x/a"]}, "tasks": []}), "genome", "mergekit-evolve searches"),
         (ties(merge_method="gone"), "config.yml", "no `merge_method`"),
@@ -294,7 +328,6 @@ SLICES = [
         (ties(models=[{"model": {"model": {"revision": "x"}}}]), "models.0.model.model", "A path is missing"),
         (ties(models=[{"model": {"model": {"path": "x/a"}, "override_architecture": "Llama"}}]),
          "models.0.model.override_architecture", "finds the layers by itself"),
-        (ties(models=[{"model": "x/a+x/lora@v2"}]), "models.0.model", "revision of an adapter"),
     ],
 )  # fmt: skip
 def test_what_is_not_supported_is_named(text: str, field: str, words: str) -> None:
@@ -371,6 +404,63 @@ def test_mistakes_of_the_merge_itself_are_told_of_the_translation(tmp_path: Path
     assert "translated from mergekit" in str(caught.value.where)
 
 
+# -- tokens and chat template ---------------------------------------------------------------------------------------
+
+
+def test_rows_of_single_tokens() -> None:
+    listed = {
+        "<a>": {"source": "x/a"},
+        "<b>": {"source": "x/c", "force": True},
+        "<c>": {"source": {"kind": "model_token", "model": "x/a", "token": "<old>"}},
+        "<d>": {
+            "source": {"kind": "model_token", "model": {"model": {"path": "x/a"}}, "token_id": 7},
+            "force": False,
+        },
+        "<e>": {"source": {"kind": "zero"}, "force": 1},
+    }
+    translation = read(ties(tokenizer={"source": "base", "tokens": listed, "pad_to_multiple_of": 8}))
+    vocabulary = translation.recipe["merge"]["vocabulary"]
+    assert vocabulary == {
+        "source": "base",
+        "pad_to_multiple_of": 8,
+        "tokens": [
+            {"token": "<a>", "source": "a"},
+            {"token": "<b>", "source": "c", "force": True},
+            {"token": "<c>", "source": "a", "like": "<old>"},
+            {"token": "<d>", "source": "a", "row": 7},
+            {"token": "<e>", "zero": True, "force": True},
+        ],
+    }
+    assert {"name": "c", "model": "x/c"} in translation.recipe["sources"]
+    assert Recipe.model_validate(translation.recipe).merge.sources == ("base", "a", "b", "c")
+
+
+def test_the_mean_that_mergekit_takes_is_told_of_where_it_can_be() -> None:
+    def is_told(text: str) -> bool:
+        return any("takes the mean of all" in note for note in read(text).notes)
+
+    assert is_told(ties(tokenizer_source="union"))
+    assert is_told(ties(tokenizer_source="x/a"))
+    assert not is_told(ties(tokenizer_source="base"))
+    assert not is_told(ties())
+    assert not is_told(ties(tokenizer_source="union", models=TIES["models"][:1]))
+
+
+@pytest.mark.parametrize("name", ["auto", "chatml", "llama3", "alpaca", "mistral", "exaone"])
+def test_a_chat_template_by_name(name: str) -> None:
+    translation = read(ties(chat_template=name))
+    assert translation.recipe["merge"]["chat_template"] == {"format": name}
+    assert any(note.startswith(f"chat_template {name}: Suture's own") for note in translation.notes) is (
+        name != "auto"
+    )
+    Recipe.model_validate(translation.recipe)
+
+
+def test_a_chat_template_of_ones_own_is_taken_as_it_is() -> None:
+    text = "{% for message in messages %}\n{{ message.content }}{% endfor %}\n\n"
+    assert merge_of(ties(chat_template=text))["chat_template"] == {"jinja": text}
+
+
 # -- arbitrary input ------------------------------------------------------------------------------------------------
 
 JSON = st.recursive(
@@ -393,7 +483,11 @@ FULL: dict[str, Any] = {
     "parameters": {"weight": 1, "lambda": 1.0, "normalize": 1.0, "int8_mask": True},
     "dtype": "bfloat16",
     "out_dtype": "float32",
-    "tokenizer": {"source": "union", "pad_to_multiple_of": 8},
+    "tokenizer": {
+        "source": "union",
+        "pad_to_multiple_of": 8,
+        "tokens": {"<x>": {"source": {"kind": "model_token", "model": "x/b", "token_id": 1}, "force": True}},
+    },
     "chat_template": "auto",
     "name": "full",
 }
