@@ -10,20 +10,24 @@ Healing trains on the 16-bit merge, so it is a second child of the merge and not
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
+from suture.bench.bare_speed import SpeedSpec
 from suture.bench.capability import BenchmarkSpec
+from suture.bench.divergence import DivergenceSpec, LogitsSpec
 from suture.bench.perplexity import PerplexitySpec
 from suture.bench.suite import select
+from suture.checkpoint.layers import text_section
 from suture.checkpoint.layout import Layout
 from suture.corpus import PinnedText, pin_text
 from suture.errors import RecipeError
 from suture.gguf.convert import ConvertSpec, Provenance, SourceCredit
+from suture.gguf.imatrix import ImatrixSpec
 from suture.gguf.quantize import QuantizeSpec
 from suture.gguf.reference import pin_reference
-from suture.gguf.toolchain import expected_version
+from suture.gguf.toolchain import expected_version, require
 from suture.heal.adapter import plan_fusion
 from suture.heal.dataset import DatasetSpec
 from suture.heal.fuse import FuseSpec
@@ -32,7 +36,7 @@ from suture.hub.pins import Pinned, pin
 from suture.merge.account import MergePlan
 from suture.merge.plan import plan_merge
 from suture.merge.step import MergeSpec
-from suture.recipe import Heal, Merge, Recipe, Source, Text, Training
+from suture.recipe import Divergence, Heal, Imatrix, Merge, Recipe, Source, Speed, Text, Training
 from suture.steps import PlannedStep, plan_step
 from suture.store import Store
 from suture.store.disk import disk_full
@@ -44,7 +48,9 @@ _DISK_MARGIN = 1.1
 
 _BITS_PER_WEIGHT = {
     "F16": 16.0, "Q8_0": 8.5, "Q6_K": 6.6, "Q5_K_M": 5.7, "Q5_K_S": 5.5, "Q4_K_M": 4.9, "Q4_K_S": 4.6, "Q4_0": 4.6,
-    "IQ4_XS": 4.4, "Q3_K_L": 4.3, "Q3_K_M": 3.9, "Q3_K_S": 3.5, "Q2_K": 3.2,
+    "IQ4_NL": 4.6, "IQ4_XS": 4.4, "Q3_K_L": 4.3, "Q3_K_M": 3.9, "Q3_K_S": 3.5, "IQ3_M": 3.7, "IQ3_S": 3.5,
+    "IQ3_XS": 3.3, "IQ3_XXS": 3.1, "Q2_K": 3.2, "Q2_K_S": 3.0, "IQ2_M": 2.8, "IQ2_S": 2.6, "IQ2_XS": 2.4,
+    "IQ2_XXS": 2.2, "IQ1_M": 1.9, "IQ1_S": 1.7,
 }  # fmt: skip
 """llama.cpp's usual averages, for the estimate of sizes only; small models come out larger."""
 
@@ -80,11 +86,14 @@ class Arm:
     gguf: PlannedStep
     perplexity: PlannedStep
     benchmark: PlannedStep
+    divergence: PlannedStep | None = None
+    speed: PlannedStep | None = None
 
     @property
     def leaves(self) -> tuple[PlannedStep, ...]:
         """The steps that nothing but the report depends on."""
-        return (self.perplexity, self.benchmark)
+        measured = (self.perplexity, self.benchmark, self.divergence, self.speed)
+        return tuple(step for step in measured if step is not None)
 
 
 @dataclass(frozen=True)
@@ -252,18 +261,38 @@ def _arms(recipe: Recipe, model: Model) -> Iterable[Arm]:
         tool=tool,
         size=size,
     )
+    weighted = [_imatrix(recipe, recipe.gguf.imatrix, model, converted)] if recipe.gguf.imatrix else []
+    several = len(recipe.gguf.quantize) > 1
     for type_ in recipe.gguf.quantize:
         label = f"{model.name} {type_}"
         gguf = plan_step(
             f"quantize {label}",
             "quantize",
             QuantizeSpec(type=type_),
-            [converted],
+            [converted, *weighted],
             tool=tool,
             size=round(model.layout.parameters * _BITS_PER_WEIGHT[type_] / 8),
         )
-        several = len(recipe.gguf.quantize) > 1
-        yield _measured(recipe, label if several else model.name, model.role, type_, gguf)
+        arm = _measured(recipe, label if several else model.name, model.role, type_, gguf)
+        loss = recipe.benchmark.divergence
+        yield replace(arm, divergence=_divergence(recipe, loss, model, converted, arm)) if loss else arm
+
+
+def _imatrix(recipe: Recipe, asked: Imatrix, model: Model, converted: PlannedStep) -> PlannedStep:
+    require("llama-imatrix")
+    (text,) = _pin_texts(recipe, [asked.text], "train")
+    spec = ImatrixSpec(text=text, chunks=asked.chunks, context=asked.context)
+    return plan_step(f"imatrix {model.name}", "imatrix", spec, [converted], tool=expected_version())
+
+
+def _divergence(recipe: Recipe, asked: Divergence, model: Model, converted: PlannedStep, arm: Arm) -> PlannedStep:
+    (text,) = _pin_texts(recipe, [asked.text], "heldout")
+    spec = LogitsSpec(text=text, chunks=asked.chunks, context=asked.context)
+    vocabulary = text_section(model.layout.config).get("vocab_size")
+    size = spec.size(vocabulary if isinstance(vocabulary, int) else 0)
+    tool = expected_version()
+    logits = plan_step(f"logits {model.name}", "logits", spec, [converted], tool=tool, size=size)
+    return plan_step(f"divergence {arm.name}", "divergence", DivergenceSpec(), [arm.gguf, logits], tool=tool)
 
 
 def _references(recipe: Recipe) -> Iterable[Arm]:
@@ -278,12 +307,8 @@ def _measured(recipe: Recipe, name: str, role: Role, quant: str, gguf: PlannedSt
     ask = recipe.benchmark
     texts = _pin_texts(recipe, ask.perplexity.texts, "heldout")
     perplexity = PerplexitySpec(texts=texts, chunks=ask.perplexity.chunks, context=ask.perplexity.context)
-    benchmark = BenchmarkSpec(
-        tests=tuple(test.id for test in select(ask.capability.tests)),
-        context=ask.capability.context,
-        max_tokens=ask.capability.max_tokens,
-        seed=ask.capability.seed,
-    )
+    tests = tuple(test.id for test in select(ask.capability.tests))
+    benchmark = BenchmarkSpec.model_validate(ask.capability.model_dump() | {"tests": tests})
     tool = expected_version()
     return Arm(
         name,
@@ -292,15 +317,24 @@ def _measured(recipe: Recipe, name: str, role: Role, quant: str, gguf: PlannedSt
         gguf,
         plan_step(f"perplexity {name}", "perplexity", perplexity, [gguf], tool=tool),
         plan_step(f"benchmark {name}", "benchmark", benchmark, [gguf], tool=tool),
+        speed=_speed(ask.speed, name, gguf) if ask.speed else None,
     )
 
 
+def _speed(asked: Speed, name: str, gguf: PlannedStep) -> PlannedStep:
+    require("llama-bench")
+    return plan_step(f"speed {name}", "speed", SpeedSpec(**asked.model_dump()), [gguf], tool=expected_version())
+
+
 def _pin_texts(recipe: Recipe, texts: Sequence[Text], part: Literal["train", "heldout"]) -> tuple[PinnedText, ...]:
-    """Pin texts; a file that serves training alone, or measuring alone, is used whole instead of being split."""
+    """Pin texts; a file that serves training (or calibration) alone, or measuring alone, is used whole, not split."""
     trainings = [*(source.finetune for source in recipe.sources), recipe.heal]
+    trained = [text for training in trainings if training for text in training.data]
+    calibrated = [recipe.gguf.imatrix.text] if recipe.gguf.imatrix else []
+    compared = [recipe.benchmark.divergence.text] if recipe.benchmark.divergence else []
     uses = {
-        "train": {text.text for training in trainings if training for text in training.data},
-        "heldout": {text.text for text in recipe.benchmark.perplexity.texts},
+        "train": {text.text for text in (*trained, *calibrated)},
+        "heldout": {text.text for text in (*recipe.benchmark.perplexity.texts, *compared)},
     }
     other = uses["heldout" if part == "train" else "train"]
     pinned = tuple(pin_text(text, part, alone=text.text not in other) for text in texts)

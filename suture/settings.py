@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 from functools import cache
 from pathlib import Path
+from typing import Literal
 
 import platformdirs
-from pydantic import Field, ValidationError
+from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from suture.errors import HostError
@@ -33,6 +34,9 @@ class Settings(BaseSettings):
     llama_cpp: Path | None = Field(
         default=None, description="Folder with llama.cpp's binaries, looked at first (SUTURE_LLAMA_CPP)."
     )
+    chromium: Path | None = Field(
+        default=None, description="Chromium's program, for pages that a model wrote (SUTURE_CHROMIUM)."
+    )
     threads: int = Field(
         default_factory=lambda: len(os.sched_getaffinity(0)),
         ge=1,
@@ -40,6 +44,13 @@ class Settings(BaseSettings):
     )
     parallel_steps: int = Field(
         default=2, ge=1, description="Steps that may run side by side (SUTURE_PARALLEL_STEPS)."
+    )
+    api_key: SecretStr | None = Field(
+        default=None, description="Key of an endpoint that is measured by its URL (SUTURE_API_KEY)."
+    )
+    sandbox: Literal["auto", "bubblewrap", "landlock"] = Field(
+        default="auto",
+        description="What confines programs that a model wrote; auto takes the best that works (SUTURE_SANDBOX).",
     )
     offline: bool = Field(default=False, description="Never open a network connection (SUTURE_OFFLINE).")
 

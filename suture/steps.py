@@ -49,10 +49,14 @@ STEPS: dict[str, Step] = {
     "fuse": Step(1, "suture.heal.fuse:fuse", "shared"),
     "merge": Step(2, "suture.merge.step:merge", "shared"),
     "convert": Step(1, "suture.gguf.convert:convert", "shared"),
+    "imatrix": Step(1, "suture.gguf.imatrix:imatrix", "shared"),
     "quantize": Step(1, "suture.gguf.quantize:quantize", "shared"),
     "reference": Step(1, "suture.gguf.reference:reference", "shared"),
     "perplexity": Step(2, "suture.bench.perplexity:perplexity", "shared"),
-    "benchmark": Step(1, "suture.bench.capability:benchmark", "alone"),
+    "logits": Step(1, "suture.bench.divergence:logits", "shared"),
+    "divergence": Step(1, "suture.bench.divergence:divergence", "shared"),
+    "speed": Step(1, "suture.bench.bare_speed:speed", "alone"),
+    "benchmark": Step(2, "suture.bench.capability:benchmark", "alone"),
 }
 
 

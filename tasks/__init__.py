@@ -5,14 +5,18 @@ from prefect import Task
 from tasks.benchmark import benchmark
 from tasks.convert import convert
 from tasks.dataset import dataset
+from tasks.divergence import divergence
 from tasks.fetch import fetch
 from tasks.finetune import finetune
 from tasks.fuse import fuse
 from tasks.heal import heal
+from tasks.imatrix import imatrix
+from tasks.logits import logits
 from tasks.merge import merge
 from tasks.perplexity import perplexity
 from tasks.quantize import quantize
 from tasks.reference import reference
+from tasks.speed import speed
 from tasks.step import StepReference
 
 STEP_TASKS: dict[str, Task[..., StepReference]] = {
@@ -23,9 +27,13 @@ STEP_TASKS: dict[str, Task[..., StepReference]] = {
     "fuse": fuse,
     "merge": merge,
     "convert": convert,
+    "imatrix": imatrix,
     "quantize": quantize,
     "reference": reference,
     "perplexity": perplexity,
+    "logits": logits,
+    "divergence": divergence,
+    "speed": speed,
     "benchmark": benchmark,
 }
 """Step -> the task that runs it; the names are those of `suture.steps.STEPS`."""

@@ -48,6 +48,8 @@ def report_input(plan: Plan, record: RunRecord) -> ReportInput:
                 gguf=arm.gguf.key,
                 perplexity=arm.perplexity.key,
                 benchmark=arm.benchmark.key,
+                divergence=arm.divergence.key if arm.divergence else "",
+                speed=arm.speed.key if arm.speed else "",
             )
             for arm in plan.arms
         ),

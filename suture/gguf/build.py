@@ -20,7 +20,8 @@ from suture.progress import Progress
 from suture.settings import settings
 from suture.store import canonical_json, durable
 
-BINARIES = ("llama-quantize", "llama-server", "llama-perplexity")
+BINARIES = ("llama-quantize", "llama-server", "llama-perplexity", "llama-imatrix", "llama-bench")
+"""What the managed build makes."""
 
 _COMMON_FLAGS = (
     "-DCMAKE_BUILD_TYPE=Release",

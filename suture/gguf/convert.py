@@ -72,8 +72,13 @@ def convert(
         ProcessError: When the converter fails.
     """
     (checkpoint,) = parents
-    options = check(checkpoint.path)
-    raw = _run_converter(checkpoint.path, spec, options, work, progress)
+    return write_gguf(checkpoint.path, spec, work, progress)
+
+
+def write_gguf(checkpoint: Path, spec: ConvertSpec, work: Workspace, progress: Progress) -> dict[str, JsonValue]:
+    """Convert a checkpoint on this machine to `work.out`."""
+    options = check(checkpoint)
+    raw = _run_converter(checkpoint, spec, options, work, progress)
     model = work.out / "model.gguf"
     metadata.stamp(raw, model, stamp_values(spec.provenance, work.key), progress)
     raw.unlink()

@@ -19,7 +19,7 @@ _FINAL = re.compile(r"Final estimate: PPL = ([\d.]+) \+/- ([\d.]+)")
 _CHUNK_ROW = re.compile(r" *\d+ +[\d.]+ +([\d.]+) +-?[\d.]+$")
 """First token of the batch, perplexity so far, mean negative log-likelihood so far, its standard error."""
 _TOO_SHORT = re.compile(r"tokenizes to only (\d+) tokens")
-_CHUNKS = re.compile(r"calculating perplexity over (\d+) chunks")
+_CHUNKS = re.compile(r"(?:calculating perplexity|computing) over (\d+) chunks")
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,15 @@ class Estimate:
 
 
 def measure(
-    gguf: Path, text: Path, *, chunks: int, context: int, log: Path, progress: Progress, threads: int | None = None
+    gguf: Path,
+    text: Path,
+    *,
+    chunks: int,
+    context: int,
+    log: Path,
+    progress: Progress,
+    threads: int | None = None,
+    logits: Path | None = None,
 ) -> Estimate:
     """Measure a model's perplexity on the first chunks of a text.
 
@@ -53,6 +61,7 @@ def measure(
         log: File that receives what the tool writes.
         progress: Gets the chunks done.
         threads: Those of the settings when None.
+        logits: File that receives the model's predictions, if anything is to be compared with them.
 
     Raises:
         DataError: When the text is too short for that many chunks.
@@ -74,6 +83,7 @@ def measure(
             *("--chunks", str(chunks), "--ctx-size", str(context)),
             *("--threads", str(threads or settings().threads)),
             *("--ppl-output-type", "1"),  # a line per chunk
+            *(("--kl-divergence-base", logits) if logits else ()),
         ],
         log=log,
         doing=f"measuring the perplexity on {text.name}",
@@ -122,9 +132,9 @@ def require_long_enough(line: str, text: Path, chunks: int, context: int) -> Non
     else:
         return
     raise DataError(
-        "The text is too short to measure perplexity on.",
+        "The text is too short for so many chunks.",
         where=text,
         expected=f"{chunks} chunks of {context} tokens",
         found=found,
-        way_out="Take a longer text, or lower benchmark.perplexity.chunks in the recipe.",
+        way_out="Take a longer text, or ask for fewer chunks of it.",
     )

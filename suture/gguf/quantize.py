@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from pydantic import JsonValue
 
@@ -27,11 +28,26 @@ def quantize(
 ) -> Mapping[str, JsonValue]:
     """Quantize a GGUF; its metadata goes along, but for the key, which becomes this artifact's.
 
+    Args:
+        spec: What to quantize to.
+        parents: The artifact with the GGUF, and the one with its importance matrix where there is one.
+        work: Receives model.gguf and a log.
+        progress: Gets the tensors.
+
     Raises:
         ProcessError: When llama-quantize fails.
     """
-    (source,) = parents
-    model = work.out / "model.gguf"
+    source, *matrix = (parent.only(".gguf") for parent in parents)
+    return write_quantized(source, spec.type, work, progress, *matrix)
+
+
+def write_quantized(
+    source: Path, type_: QuantType, work: Workspace, progress: Progress, imatrix: Path | None = None
+) -> dict[str, JsonValue]:
+    """Quantize a GGUF on this machine to `work.out`, weighted by an importance matrix where one is given."""
+    model = (work.out / "model.gguf").absolute()
+    # The tool writes the matrix's path into the file: its name alone is the same everywhere.
+    weighted = ("--imatrix", imatrix.name) if imatrix else ()
 
     def show(line: str) -> None:
         tensors = parse_tensors(line)
@@ -40,13 +56,15 @@ def quantize(
 
     completed = run_tool(
         [
-            toolchain.ensure(progress).binary("llama-quantize"),
+            toolchain.ensure(progress).binary("llama-quantize").absolute(),
             *("--override-kv", f"{metadata.KEY}=str:{work.key}"),
-            *(source.only(".gguf"), model, spec.type, str(settings().threads)),
+            *weighted,
+            *(source.absolute(), model, type_, str(settings().threads)),
         ],
         log=work.out / "quantize.log",
-        doing=f"quantizing to {spec.type}",
+        doing=f"quantizing to {type_}",
         on_line=show,
+        cwd=imatrix.parent if imatrix else None,
     )
     summary = metadata.read(model)
     return {

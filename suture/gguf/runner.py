@@ -12,7 +12,7 @@ from suture.errors import ProcessError
 from suture.process import Completed, run
 
 _FULL_BYTES = 2**20
-"""Fewer free bytes than this, right after a tool failed, are why it failed."""
+"""Fewer free bytes than this, right after a tool failed, are why it failed: it only says that it could not write."""
 
 
 def environment(**extra: str) -> dict[str, str]:
@@ -32,16 +32,34 @@ def run_tool(
     doing: str,
     on_line: Callable[[str], None] | None = None,
     env: Mapping[str, str] | None = None,
+    cwd: Path | None = None,
 ) -> Completed:
     """Run a tool that writes beside its log.
+
+    Args:
+        argv: The command.
+        log: File that receives what it writes.
+        doing: What this is for, as an error would say it.
+        on_line: Called with each line of output.
+        env: Its whole environment; `environment()` when None.
+        cwd: Its working directory, for tools that write the paths they are given into their files.
 
     Raises:
         ProcessError: When it fails.
         OSError: ENOSPC, when it fails and the disk is full: a tool only says that it could not write.
     """
     try:
-        return run(argv, log=log, doing=doing, env=env or environment(), on_line=on_line)
-    except ProcessError as error:
-        if shutil.disk_usage(log.parent).free < _FULL_BYTES:
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(log.parent)) from error
+        return run(argv, log=log, doing=doing, cwd=cwd, env=env or environment(), on_line=on_line)
+    except ProcessError:
+        require_room(log.parent)
         raise
+
+
+def require_room(folder: Path) -> None:
+    """Check that a tool that wrote into a folder had the room for it.
+
+    Raises:
+        OSError: ENOSPC, when the disk is full.
+    """
+    if shutil.disk_usage(folder).free < _FULL_BYTES:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(folder))

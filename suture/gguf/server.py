@@ -52,6 +52,7 @@ def serving(
     context: int,
     seed: int,
     log: Path,
+    slots: int = 1,
     threads: int | None = None,
     startup_timeout: float = 600.0,
 ) -> Generator[Endpoint]:
@@ -59,9 +60,10 @@ def serving(
 
     Args:
         gguf: The model.
-        context: Tokens of context.
+        context: Tokens of context, of all slots together.
         seed: Seed of the sampling, for requests that bring none.
         log: File that receives what the server writes.
+        slots: Conversations at one time.
         threads: Threads for prompts and generation; those of the settings when None.
         startup_timeout: Seconds to load the model in.
 
@@ -71,7 +73,7 @@ def serving(
     """
     log.touch()
     written = log.stat().st_size  # a log is appended to
-    with start_process(_command(gguf, context, seed, threads), log=log, env=environment()) as server:
+    with start_process(_command(gguf, context, seed, slots, threads), log=log, env=environment()) as server:
         deadline = time.monotonic() + startup_timeout
         while (port := _listening_port(log, written)) is None or not _is_healthy(port):
             _require_coming(server.poll(), log, deadline)
@@ -79,13 +81,13 @@ def serving(
         yield Endpoint(f"http://127.0.0.1:{port}", log, server.poll)
 
 
-def _command(gguf: Path, context: int, seed: int, threads: int | None) -> list[str | Path]:
+def _command(gguf: Path, context: int, seed: int, slots: int, threads: int | None) -> list[str | Path]:
     return [
         toolchain.ensure().binary("llama-server"),
         *("--model", gguf),
         # The system picks the port and the log tells it: a port found free beforehand may be taken by then.
         *("--host", "127.0.0.1", "--port", "0"),
-        *("--ctx-size", str(context), "--parallel", "1"),
+        *("--ctx-size", str(context), "--parallel", str(slots)),
         *("--seed", str(seed), "--threads", str(threads or settings().threads)),
         *("--jinja", "--no-webui"),
     ]

@@ -23,6 +23,9 @@ from suture.progress import Progress, Silent
 from suture.settings import Settings, settings
 from suture.store import durable, locks
 
+REQUIRED = ("llama-quantize", "llama-server", "llama-perplexity")
+"""What a llama.cpp that others built must have; the rest of `BINARIES` is asked for where a recipe needs it."""
+
 _BIN_FOLDERS = ("", "bin", "build/bin")
 _CONVERTER_FOLDERS = (".", "..", "../..")
 """From the binaries: a release archive, `llama.cpp/bin`, `llama.cpp/build/bin`."""
@@ -34,7 +37,7 @@ class Toolchain:
 
     Attributes:
         origin: Where it was found.
-        binaries: Folder of llama-quantize, llama-server and llama-perplexity.
+        binaries: Folder of `REQUIRED`, and of the rest of `BINARIES` unless others built it without them.
         converter: Folder of convert_hf_to_gguf.py; the pinned one is unpacked by `converter_of`.
         version: Its identity in the keys of steps.
         flags: CMake options of the managed build.
@@ -47,7 +50,18 @@ class Toolchain:
     flags: tuple[str, ...] = ()
 
     def binary(self, name: str) -> Path:
-        """Return the path of one of `BINARIES`."""
+        """Return the path of one of `BINARIES`.
+
+        Raises:
+            ToolError: When others built this llama.cpp without it.
+        """
+        if name not in REQUIRED and _missing(self.binaries, (name,)):
+            raise ToolError(
+                f"This llama.cpp has no {name}.",
+                where=self.binaries,
+                way_out=f"Build it there (`cmake --build build --target {name}`), ask for nothing that needs it, or "
+                "take it off SUTURE_LLAMA_CPP and PATH to use the managed build, which has it.",
+            )
         return self.binaries / name
 
     def __str__(self) -> str:
@@ -79,6 +93,17 @@ def expected_version() -> str:
     """Return what `ensure().version` will be, without building anything."""
     found = find(settings())
     return build.build_for_cpu().version if found is None else found.version
+
+
+def require(name: str) -> None:
+    """Check, without building anything, that `ensure()` will have one of `BINARIES`.
+
+    Raises:
+        ToolError: When others built this machine's llama.cpp without it.
+    """
+    found = find(settings())
+    if found is not None:
+        found.binary(name)
 
 
 def ensure(progress: Progress | None = None) -> Toolchain:
@@ -152,7 +177,7 @@ def _binaries_in(folder: Path) -> Path:
         raise ToolError(
             "The llama.cpp folder is incomplete.",
             where=folder,
-            expected=f"{', '.join(BINARIES)}, there or in bin/ or build/bin/",
+            expected=f"{', '.join(REQUIRED)}, there or in bin/ or build/bin/",
             found=f"no {', no '.join(fewest_missing)}",
             way_out=f"Build them there (`cmake --build build --target {' '.join(BINARIES)}`), or unset "
             "SUTURE_LLAMA_CPP to use the managed build.",
@@ -168,8 +193,8 @@ def _binaries_on_path() -> Path | None:
     return None if _missing(folder) else folder
 
 
-def _missing(folder: Path) -> list[str]:
-    return [name for name in BINARIES if shutil.which(name, path=str(folder)) is None]
+def _missing(folder: Path, names: Iterable[str] = REQUIRED) -> list[str]:
+    return [name for name in names if shutil.which(name, path=str(folder)) is None]
 
 
 def _outside(origin: Literal["folder", "path"], binaries: Path, settings: Settings) -> Toolchain:
@@ -194,7 +219,8 @@ def _converter_beside(binaries: Path) -> Path | None:
 def _programs(binaries: Path) -> Iterable[Path]:
     """Return the binaries, and the libraries that a shared build keeps beside them."""
     names = {path.resolve() for path in binaries.glob("lib*.so*")}
-    return [*(binaries / name for name in BINARIES), *sorted(names)]
+    present = [name for name in BINARIES if name not in _missing(binaries, BINARIES)]
+    return [*(binaries / name for name in present), *sorted(names)]
 
 
 def _scripts(converter: Path) -> Iterable[Path]:

@@ -13,6 +13,7 @@ from suture.report.gather import gather
 from suture.report.html import html_page
 from suture.report.inputs import ReportInput
 from suture.report.markdown import markdown_page
+from suture.report.pages import pictures_of
 from suture.store import Store
 from suture.store.durable import write_atomically
 
@@ -36,7 +37,7 @@ def build_report(store: Store, asked: ReportInput) -> ReportFiles:
     folder = store.runs / data.run
     folder.mkdir(parents=True, exist_ok=True)
     files = ReportFiles(folder / "report.html", folder / "report.md", folder / "report.json", data)
-    write_atomically(files.html, html_page(data).encode())
+    write_atomically(files.html, html_page(data, pictures_of(store, asked)).encode())
     write_atomically(files.markdown, markdown_page(data).encode())
     write_atomically(files.json, data.model_dump_json(indent=1).encode())
     return files

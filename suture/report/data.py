@@ -11,9 +11,10 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, JsonValue
 
 from suture.report.inputs import Role
+from suture.statistics import CONFIDENCE
 from suture.store.runs import RunState
 
-FORMAT = 2
+FORMAT = 3
 """Raised when an older Suture could not read a report.json any more."""
 
 
@@ -63,10 +64,88 @@ class TestResult(Row):
 
     id: str
     category: str
-    passed: bool
+    passed: int
+    """How often it was passed."""
+    asked: int
+    """How often it was asked."""
     error_class: str
-    """Why it failed; empty when it passed."""
+    """Why it failed, for the most part; empty when it never did."""
+    checks_passed: int
+    checks_skipped: int
+    """Checks that need a browser, where there was none."""
+    checks: int
+    """Checks of pages that it is made of; 0 for a test that is not."""
     seconds: float
+
+    @property
+    def checks_made(self) -> int:
+        """Checks that were not skipped."""
+        return self.checks - self.checks_skipped
+
+    @property
+    def verdict(self) -> str:
+        """`passed`, `3 of 5`, or why not."""
+        if self.passed == self.asked:
+            return "passed"
+        return f"{self.passed} of {self.asked}: {self.error_class}" if self.asked > 1 else self.error_class
+
+
+class QuantizationLoss(Row):
+    """How far a quantized model's predictions are from those of its 16-bit file, on the same tokens."""
+
+    divergence: Estimate
+    """Mean KL divergence per token, in nats."""
+    median: float
+    high: float
+    """Its 99 % quantile."""
+    ratio: Estimate
+    """Perplexity over that of the 16-bit file."""
+    same_top: Estimate
+    """Share of tokens for which both find the same one likeliest."""
+    tokens: int
+    text: str
+
+
+class BareSpeed(Row):
+    """Tokens per second by llama-bench."""
+
+    prompt: Estimate
+    prompt_tokens: int
+    generation: Estimate
+    generated_tokens: int
+    threads: int
+    device: str
+
+
+class Rivalry(Row):
+    """Two models on the same tests."""
+
+    first: str
+    """Of the one that passed more, what a sentence calls it."""
+    second: str
+    first_passed: int
+    second_passed: int
+    tests: int
+    answers: int
+    """Tests, times how often each was asked."""
+    difference: float
+    """Of the shares passed; never negative."""
+    interval: Interval
+    """Of the difference, over other tests of the kind."""
+    effect: float
+    """Cohen's h."""
+    won: int
+    """Tests that the first passed more often."""
+    lost: int
+    p: float
+    """McNemar's exact, two-sided."""
+    adjusted: float
+    """The same, for having compared several pairs (Holm)."""
+
+    @property
+    def is_detectable(self) -> bool:
+        """Whether chance alone makes so much a difference in fewer than one of twenty such reports."""
+        return self.adjusted < 1 - CONFIDENCE
 
 
 class ArmData(Row):
@@ -80,7 +159,7 @@ class ArmData(Row):
     key: str
     """Key of the GGUF's artifact."""
     missing: tuple[str, ...]
-    """What was asked for and is not there: `gguf`, `perplexity`, `benchmark`."""
+    """What was asked for and is not there: `gguf`, `perplexity`, `benchmark`, `divergence`, `speed`."""
     perplexity: Estimate | None = None
     """Over all held-out texts."""
     perplexities: dict[str, Estimate] = {}
@@ -94,6 +173,8 @@ class ArmData(Row):
     bits_per_weight: float | None = None
     fallback_tensors: int | None = None
     """Tensors that could not take the quantization type and got another."""
+    loss: QuantizationLoss | None = None
+    bare_speed: BareSpeed | None = None
     tokens_per_second: float | None = None
     """While generating."""
     tokens_per_second_error: float | None = None
@@ -103,7 +184,7 @@ class ArmData(Row):
     passed: int | None = None
     total: int | None = None
     interval: Interval | None = None
-    """Wilson's interval of passed / total."""
+    """Of passed / total: Wilson's; over whole tests where each was asked several times."""
     tests: tuple[TestResult, ...] = ()
 
     @property
@@ -296,7 +377,7 @@ class Finding(Row):
 class ReportData(Row):
     """A whole report."""
 
-    format: Literal[2] = FORMAT
+    format: Literal[3] = FORMAT
     run: str
     flow_run: str
     """The Prefect flow run's id; empty without Prefect."""
@@ -315,6 +396,8 @@ class ReportData(Row):
     """In the order they were made, the final one last."""
     standings: tuple[Standing, ...]
     """Each merge against its parents, text by text; empty for a single stack."""
+    rivalries: tuple[Rivalry, ...]
+    """Each pair of models that answered the same tests."""
     steps: tuple[StepData, ...]
     sources: tuple[SourceData, ...]
     tools: dict[str, tuple[str, ...]]

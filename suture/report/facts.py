@@ -118,13 +118,40 @@ class PerplexityFacts(Measured):
     """Digest of how text is cut into tokens."""
 
 
+class DivergenceFacts(StepFacts):
+    """What quantizing lost."""
+
+    mean: Measured
+    median: float
+    high: float
+    ratio: Measured
+    same_top: Measured
+    tokens: int
+    text: str
+
+
+class SpeedFacts(StepFacts):
+    """What llama-bench found."""
+
+    prompt: Measured
+    prompt_tokens: int
+    generation: Measured
+    generated_tokens: int
+    threads: int
+    device: str
+
+
 class TestFacts(StepFacts):
     """One test."""
 
     id: str
     category: str
-    passed: bool
-    error_class: str | None
+    passed: int
+    asked: int = 1
+    error_class: str = ""
+    checks_passed: int = 0
+    checks_skipped: int = 0
+    checks: int = 0
     seconds: float
 
 
@@ -134,6 +161,6 @@ class BenchmarkFacts(StepFacts):
     passed: int
     total: int
     tests: tuple[TestFacts, ...]
-    tokens_per_second: Measured
+    tokens_per_second: Measured | None
     prompt_tokens_per_second: float | None
-    time_to_first_token: Measured
+    time_to_first_token: Measured | None

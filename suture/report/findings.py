@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import combinations
 from typing import Literal
 
 from suture.recipe import Recipe
 from suture.report.comparison import Measured, Rivals, detectable, difference, log_ratio, lowest, rivals
-from suture.report.data import ArmData, Difference, Estimate, Finding, Recovery, ReportData
-from suture.report.numbers import apart, capital, passed, percent, size, speed, times, with_error
+from suture.report.data import ArmData, Difference, Estimate, Finding, Recovery, ReportData, Rivalry
+from suture.report.numbers import apart, capital, percent, probability, size, speed, times, with_error
 from suture.report.standings import against_parents
-from suture.statistics import CONFIDENCE, holm, mcnemar
 
 Tone = Literal["gain", "loss", "even"]
 Verdicts = Mapping[Tone, str]
@@ -34,7 +32,7 @@ def find(data: ReportData, recipe: Recipe) -> tuple[Finding, ...]:
         ]
         prefix = f"{group.quant}: " if len(groups) > 1 else ""
         found += [sentence.model_copy(update={"text": f"{prefix}{sentence.text}"}) for sentence in sentences]
-    return (*_missing(data.arms), *found, *_tests(data.arms), *_notes(data, recipe))
+    return (*_missing(data.arms), *found, *_tests(data.rivalries), *_notes(data, recipe))
 
 
 # -- perplexity -----------------------------------------------------------------------------------------------
@@ -132,32 +130,22 @@ def _tone(found: Difference) -> Tone:
 # -- tests, cost, what is missing -------------------------------------------------------------------------------
 
 
-def _tests(arms: Sequence[ArmData]) -> Iterator[Finding]:
-    pairs = [pair for pair in combinations([arm for arm in arms if arm.tests], 2) if _same_tests(*pair)]
+def _tests(pairs: Sequence[Rivalry]) -> Iterator[Finding]:
     if not pairs:
         return
-    p_values = holm([mcnemar(*(_answers(arm) for arm in pair)) for pair in pairs])
     method = f"exact McNemar test of each pair, corrected for {len(pairs)} pairs"
-    different = [(pair, p) for pair, p in zip(pairs, p_values, strict=True) if p < 1 - CONFIDENCE]
-    for (first, second), p in different:
-        better, worse = (first, second) if (first.passed or 0) > (second.passed or 0) else (second, first)
-        text = f"On the tests {better.title} is better than {worse.title}."
-        numbers = f"{passed(better)} against {passed(worse)}, p = {p:.2g} ({method})."
+    different = [pair for pair in pairs if pair.is_detectable]
+    for pair in different:
+        text = f"On the tests {pair.first} is better than {pair.second}."
+        answers = f"{pair.first_passed} of {pair.answers} against {pair.second_passed} of {pair.answers}"
+        numbers = f"{answers}, p = {probability(pair.adjusted)} ({method})."
         yield Finding(about="tests", tone="note", text=text, numbers=numbers)
     if not different:
-        total = len(pairs[0][0].tests)
-        tests = f"{total} {'test' if total == 1 else 'tests'}"
-        text = f"On {tests} there is no detectable difference between any two models."
-        numbers = f"Smallest p = {min(p_values):.2g} ({method}). So few can tell only large differences."
-        yield Finding(about="tests", tone="even", text=text, numbers=numbers)
-
-
-def _same_tests(first: ArmData, second: ArmData) -> bool:
-    return {test.id for test in first.tests} == {test.id for test in second.tests}
-
-
-def _answers(arm: ArmData) -> list[bool]:
-    return [test.passed for test in sorted(arm.tests, key=lambda test: test.id)]
+        tests = pairs[0].tests
+        text = f"On {tests} {'test' if tests == 1 else 'tests'} there is no detectable difference"
+        smallest = probability(min(pair.adjusted for pair in pairs))
+        numbers = f"Smallest p = {smallest} ({method}). So few can tell only large differences."
+        yield Finding(about="tests", tone="even", text=f"{text} between any two models.", numbers=numbers)
 
 
 def _cost(group: Rivals, arms: Sequence[ArmData]) -> Iterator[Finding]:

@@ -10,29 +10,32 @@ from suture.report.comparison import recoveries
 from suture.report.data import (
     FINAL,
     ArmData,
+    BareSpeed,
     Interval,
+    QuantizationLoss,
     ReportData,
     SourceData,
     StepData,
-    TestResult,
     TrainingData,
 )
 from suture.report.facts import (
     BenchmarkFacts,
+    DivergenceFacts,
     FetchFacts,
     FuseFacts,
     GgufFacts,
     PerplexityFacts,
     Shelf,
-    TestFacts,
+    SpeedFacts,
     TrainFacts,
     facts_of,
 )
 from suture.report.findings import find
 from suture.report.inputs import ArmView, ReportInput, Role, SourceView, StepView
 from suture.report.merges import merges_of
+from suture.report.rivalries import rivalries
 from suture.report.standings import standings
-from suture.statistics import wilson
+from suture.statistics import rate_interval
 from suture.store import Artifact, Manifest, RunRecord, StepRecord, Store
 
 
@@ -56,6 +59,7 @@ def gather(store: Store, asked: ReportInput) -> ReportData:
         trainings=tuple(_training(step, shelf) for step in asked.steps if step.step in ("finetune", "heal")),
         merges=merges_of(asked, shelf),
         standings=(),
+        rivalries=(),
         steps=tuple(_step(step, run, shelf) for step in asked.steps),
         sources=tuple(_source(source, recipe, shelf) for source in asked.sources),
         tools=_tools(shelf),
@@ -66,25 +70,35 @@ def gather(store: Store, asked: ReportInput) -> ReportData:
         update={
             "recovery": recoveries(measured.arms, measured.merges),
             "standings": standings(measured.arms, measured.merges),
+            "rivalries": rivalries(measured.arms),
         }
     )
     return compared.model_copy(update={"findings": find(compared, recipe)})
 
 
 def _keys(arm: ArmView) -> tuple[str, ...]:
-    return tuple(key for key in (arm.gguf, arm.perplexity, arm.benchmark) if key)
+    keys = (arm.gguf, arm.perplexity, arm.benchmark, arm.divergence, arm.speed)
+    return tuple(key for key in keys if key)
 
 
 # -- arms -----------------------------------------------------------------------------------------------------
 
 
 def _arm(arm: ArmView, shelf: Shelf, *, healed: bool) -> ArmData:
-    asked = {"gguf": arm.gguf, "perplexity": arm.perplexity, "benchmark": arm.benchmark}
+    asked = {
+        "gguf": arm.gguf,
+        "perplexity": arm.perplexity,
+        "benchmark": arm.benchmark,
+        "divergence": arm.divergence,
+        "speed": arm.speed,
+    }
     gguf = facts_of(GgufFacts, arm.gguf, shelf)
     measured = {
         **_file(gguf),
         **_perplexity(facts_of(PerplexityFacts, arm.perplexity, shelf)),
         **_answers(facts_of(BenchmarkFacts, arm.benchmark, shelf)),
+        "loss": _loss(facts_of(DivergenceFacts, arm.divergence, shelf)),
+        "bare_speed": _bare_speed(facts_of(SpeedFacts, arm.speed, shelf)),
     }
     return ArmData.model_validate(
         {
@@ -142,27 +156,35 @@ def _perplexity(facts: PerplexityFacts | None) -> dict[str, object]:
 def _answers(facts: BenchmarkFacts | None) -> dict[str, object]:
     if facts is None:
         return {}
-    low, high = wilson(facts.passed, facts.total)
+    low, high = rate_interval([test.passed for test in facts.tests], facts.total // len(facts.tests))
     return {
-        "tokens_per_second": facts.tokens_per_second.value,
-        "tokens_per_second_error": facts.tokens_per_second.error,
+        "tokens_per_second": facts.tokens_per_second and facts.tokens_per_second.value,
+        "tokens_per_second_error": facts.tokens_per_second and facts.tokens_per_second.error,
         "prompt_tokens_per_second": facts.prompt_tokens_per_second,
-        "time_to_first_token": facts.time_to_first_token.estimate,
+        "time_to_first_token": facts.time_to_first_token and facts.time_to_first_token.estimate,
         "passed": facts.passed,
         "total": facts.total,
         "interval": Interval(low=low, high=high),
-        "tests": tuple(_test(test) for test in facts.tests),
+        "tests": tuple(test.model_dump() for test in facts.tests),
     }
 
 
-def _test(facts: TestFacts) -> TestResult:
-    return TestResult(
-        id=facts.id,
-        category=facts.category,
-        passed=facts.passed,
-        error_class=facts.error_class or "",
-        seconds=facts.seconds,
+def _loss(facts: DivergenceFacts | None) -> QuantizationLoss | None:
+    if facts is None:
+        return None
+    return QuantizationLoss(
+        divergence=facts.mean.estimate,
+        median=facts.median,
+        high=facts.high,
+        ratio=facts.ratio.estimate,
+        same_top=facts.same_top.estimate,
+        tokens=facts.tokens,
+        text=facts.text,
     )
+
+
+def _bare_speed(facts: SpeedFacts | None) -> BareSpeed | None:
+    return None if facts is None else BareSpeed.model_validate(facts.model_dump())
 
 
 # -- trainings ------------------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Mapping
 from importlib import resources
 
@@ -9,8 +10,9 @@ import yaml
 
 from suture import __version__
 from suture.report import numbers, plots, tables
-from suture.report.data import ArmData, Finding, MergeData, ReportData, StepData
+from suture.report.data import ArmData, Finding, MergeData, ReportData, StepData, TestResult
 from suture.report.markup import Markup, element
+from suture.report.pages import Pictures
 from suture.report.tables import Table
 
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
@@ -21,8 +23,8 @@ _TEXT_COLUMNS = frozenset({"model", "role", "quant"})
 """Columns of the scoreboard that are not numbers."""
 
 
-def html_page(data: ReportData) -> str:
-    """Return the whole page."""
+def html_page(data: ReportData, pictures: Pictures | None = None) -> str:
+    """Return the whole page; `pictures` are of the pages that the models wrote."""
     main = element(
         "main",
         _header(data),
@@ -30,7 +32,10 @@ def html_page(data: ReportData) -> str:
         _findings(data),
         _figures(data),
         _standings(data),
+        _losses(data),
+        _speeds(data),
         _tests(data),
+        _pages(data, pictures or {}),
         _merge(data),
         _trainings(data),
         _steps(data),
@@ -151,12 +156,66 @@ def _standings(data: ReportData) -> Markup:
     return _section("Merges against their parents", figure, table, element("p", note, class_="small"))
 
 
+def _losses(data: ReportData) -> Markup:
+    rows = tables.loss_rows(data)
+    if not rows:
+        return Markup()
+    note = (
+        "KLD: Kullback-Leibler divergence of the predictions from those of the same model's 16-bit file, in nats per "
+        "token. It compares quantizations of one model; between models it says nothing."
+    )
+    return _section("Quantization loss", _table(rows), element("p", note, class_="small"))
+
+
+def _speeds(data: ReportData) -> Markup:
+    rows = tables.speed_rows(data)
+    if not rows:
+        return Markup()
+    note = "By llama-bench: the model without a server, on an empty context, on a machine that did nothing else."
+    return _section("Bare speed", _table(rows), element("p", note, class_="small"))
+
+
 def _tests(data: ReportData) -> Markup:
     rows = tables.test_rows(data)
     if not rows:
         return Markup()
     every = element("details", element("summary", "Test by test"), _table(rows))
-    return _section("Tests passed", _table(tables.category_rows(data)), every)
+    pairs = tables.rivalry_rows(data.rivalries)
+    note = (
+        "Each pair is compared test by test. Interval: of the difference, over other tests of the kind (bootstrap "
+        "over tests). h: Cohen's, 0.2 is a small effect and 0.8 a large one. p: exact McNemar's, corrected for "
+        f"{len(pairs)} comparisons by Holm's method."
+    )
+    compared = (_table(pairs), element("p", note, class_="small")) if pairs else ()
+    return _section("Tests passed", _table(tables.category_rows(data)), *compared, every)
+
+
+def _pages(data: ReportData, pictures: Pictures) -> Markup:
+    """Return what the models' pages look like, each with how many of its checks hold."""
+    blocks: list[Markup] = []
+    for arm in data.arms:
+        shown = [test for test in arm.tests if test.checks]
+        figures = [_page(test, pictures.get(arm.name, {}).get(test.id)) for test in shown]
+        if figures:
+            held, made = sum(test.checks_passed for test in shown), sum(test.checks_made for test in shown)
+            blocks.append(
+                _titled(f"{arm.name}: {held} of {made} checks hold", element("div", *figures, class_="pages"))
+            )
+    if not blocks:
+        return Markup()
+    note = "Each page as it looked when it was opened. A check that needs a browser is skipped where there was none."
+    return _section("Pages", *blocks, element("p", note, class_="small"))
+
+
+def _page(test: TestResult, picture: bytes | None) -> Markup:
+    skipped = f", {test.checks_skipped} skipped" if test.checks_skipped else ""
+    caption = element(
+        "figcaption", element("strong", test.id), f"{test.checks_passed} of {test.checks_made}{skipped}"
+    )
+    if picture is None:
+        return element("figure", caption)
+    source = f"data:image/webp;base64,{base64.b64encode(picture).decode()}"
+    return element("figure", element("img", src=source, alt=f"Screenshot of {test.id}", loading="lazy"), caption)
 
 
 # -- how it was made ------------------------------------------------------------------------------------------

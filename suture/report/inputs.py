@@ -45,6 +45,10 @@ class ArmView(Part):
     """Key of the measurement; empty when none was asked for."""
     benchmark: str
     """Key of the measurement; empty when none was asked for."""
+    divergence: str = ""
+    """Key of the measurement; empty when none was asked for."""
+    speed: str = ""
+    """Key of the measurement; empty when none was asked for."""
 
 
 class ReportInput(Part):

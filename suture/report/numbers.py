@@ -12,11 +12,11 @@ from suture.report.data import ArmData, Difference, Estimate, Interval
 MISSING = "\N{EN DASH}"
 
 
-def with_error(estimate: Estimate | None, digits: int = 2) -> str:
-    """Return `22.41 ± 0.53`: as many decimals as show so many digits of the error, and at most four."""
+def with_error(estimate: Estimate | None, digits: int = 2, most: int = 4) -> str:
+    """Return `22.41 ± 0.53`: as many decimals as show so many digits of the error, and at most `most`."""
     if estimate is None:
         return MISSING
-    decimals = _decimals(estimate.error, digits)
+    decimals = _decimals(estimate.error, digits, most)
     return f"{estimate.value:,.{decimals}f} ± {estimate.error:,.{decimals}f}"
 
 
@@ -81,6 +81,11 @@ def interval(bounds: Interval | None) -> str:
     return MISSING if bounds is None else f"{100 * bounds.low:.0f} to {100 * bounds.high:.0f} %"
 
 
+def probability(p: float) -> str:
+    """Return a p-value as `0.034`."""
+    return f"{p:.2g}"
+
+
 def passed(arm: ArmData) -> str:
     """Return `7 of 10`."""
     return MISSING if arm.passed is None else f"{arm.passed} of {arm.total}"
@@ -125,13 +130,18 @@ def plain(number: float | None) -> str:
     return MISSING if number is None else f"{number:,.1f}"
 
 
+def significant(number: float) -> str:
+    """Return a number with three digits that count: `0.0296`."""
+    return f"{number:.3g}"
+
+
 def small_share(share: float | None) -> str:
     """Return a share as `0.12 %`."""
     return MISSING if share is None else f"{100 * share:.3g} %"
 
 
-def _decimals(error: float, digits: int) -> int:
+def _decimals(error: float, digits: int, most: int = 4) -> int:
     """Return how many decimals show this many digits of an error."""
     if error <= 0 or not math.isfinite(error):
         return 2
-    return min(4, max(0, digits - 1 - math.floor(math.log10(error))))
+    return min(most, max(0, digits - 1 - math.floor(math.log10(error))))

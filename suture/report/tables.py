@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from suture.report import numbers
 from suture.report.data import (
@@ -11,6 +11,7 @@ from suture.report.data import (
     MergeData,
     MergedModel,
     ReportData,
+    Rivalry,
     StackPart,
     StepData,
     TrainingData,
@@ -75,6 +76,43 @@ def text_rows(data: ReportData) -> Table:
     ]
 
 
+def loss_rows(data: ReportData) -> Table:
+    """Return what quantizing lost, of every arm that was compared with its 16-bit file."""
+    return [
+        {
+            "model": arm.name,
+            "quant": arm.quant,
+            "size": numbers.size(arm.size_bytes),
+            "bits per weight": numbers.plain(arm.bits_per_weight),
+            "mean KLD": numbers.with_error(loss.divergence, most=6),
+            "median": numbers.significant(loss.median),
+            "99 %": numbers.significant(loss.high),
+            "perplexity / 16-bit": numbers.with_error(loss.ratio),
+            "same top token": numbers.percent(loss.same_top),
+            "on": f"{loss.text}, {loss.tokens:,} tokens",
+        }
+        for arm in data.arms
+        if (loss := arm.loss)
+    ]
+
+
+def speed_rows(data: ReportData) -> Table:
+    """Return the speed of the bare model, of every arm that llama-bench timed, beside that of the served one."""
+    return [
+        {
+            "model": arm.name,
+            "quant": arm.quant,
+            "prompt, tokens/s": f"{numbers.with_error(speed.prompt)} (of {speed.prompt_tokens})",
+            "generation, tokens/s": f"{numbers.with_error(speed.generation)} (of {speed.generated_tokens})",
+            "served, tokens/s": numbers.speed(arm),
+            "threads": str(speed.threads),
+            "on": speed.device or numbers.MISSING,
+        }
+        for arm in data.arms
+        if (speed := arm.bare_speed)
+    ]
+
+
 def category_rows(data: ReportData) -> Table:
     """Return how many tests of each category every arm passed."""
     categories = dict.fromkeys(test.category for arm in data.arms for test in arm.tests)
@@ -82,16 +120,15 @@ def category_rows(data: ReportData) -> Table:
 
 
 def _passed(arm: ArmData, category: str) -> str:
-    answers = [test.passed for test in arm.tests if test.category == category]
-    return f"{sum(answers)} of {len(answers)}" if answers else numbers.MISSING
+    tests = [test for test in arm.tests if test.category == category]
+    if not tests:
+        return numbers.MISSING
+    return f"{sum(test.passed for test in tests)} of {sum(test.asked for test in tests)}"
 
 
 def test_rows(data: ReportData) -> Table:
     """Return every test, and how every arm answered it: `passed`, or why not."""
-    answers = {
-        arm.name: {test.id: "passed" if test.passed else test.error_class or "failed" for test in arm.tests}
-        for arm in data.arms
-    }
+    answers = {arm.name: {test.id: test.verdict for test in arm.tests} for arm in data.arms}
     tests = {test.id: test.category for arm in data.arms for test in arm.tests}
     return [
         {
@@ -100,6 +137,24 @@ def test_rows(data: ReportData) -> Table:
             **{arm: answer.get(id_, numbers.MISSING) for arm, answer in answers.items()},
         }
         for id_, category in tests.items()
+    ]
+
+
+def rivalry_rows(rivalries: Sequence[Rivalry]) -> Table:
+    """Return one row per pair of models that answered the same tests."""
+    return [
+        {
+            "passed more": f"{pair.first} ({pair.first_passed} of {pair.answers})",
+            "passed fewer": f"{pair.second} ({pair.second_passed} of {pair.answers})",
+            "difference": f"{100 * pair.difference:.1f} %",
+            "95 % interval": numbers.interval(pair.interval),
+            "effect (h)": f"{pair.effect:.2f}",
+            "tests won : lost": f"{pair.won} : {pair.lost}",
+            "p": numbers.probability(pair.p),
+            "p, corrected": numbers.probability(pair.adjusted),
+            "verdict": "better" if pair.is_detectable else "no detectable difference",
+        }
+        for pair in rivalries
     ]
 
 

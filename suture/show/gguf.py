@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pydantic import JsonValue
 from rich.table import Table
 
+from suture.direct_gguf import Quantized
 from suture.gguf.metadata import SOURCES, Summary
 from suture.progress import human_bytes
 
@@ -37,6 +38,31 @@ def gguf_data(summary: Summary) -> dict[str, JsonValue]:
         },
         "types": {share.type: {"tensors": share.tensors, "size_bytes": share.size} for share in summary.types},
     }
+
+
+def quantized_tables(done: Quantized) -> list[Table]:
+    """Return a row for the 16-bit file and one for the smaller one."""
+    table = Table(title="Quantized", title_justify="left")
+    for column in ("", "type", "size", "bits per weight", "tensors of another type"):
+        table.add_column(column, justify="left" if column in ("", "type") else "right")
+    for name, file, fallbacks in (("from", done.source, ""), ("to", done.result, str(done.fallback_tensors))):
+        table.add_row(name, file.type, human_bytes(file.size), f"{file.bits_per_weight:.2f}", fallbacks)
+    weighted = f", weighted by {done.weighted_by}" if done.weighted_by else ""
+    table.caption = f"{done.result.size / done.source.size:.0%} of the size{weighted}"
+    return [table]
+
+
+def quantized_data(done: Quantized) -> dict[str, JsonValue]:
+    """Return what came of quantizing as data."""
+    return {
+        "source": _file_data(done.source),
+        "result": _file_data(done.result) | {"fallback_tensors": done.fallback_tensors},
+        "imatrix": done.weighted_by,
+    }
+
+
+def _file_data(file: Summary) -> dict[str, JsonValue]:
+    return {"type": file.type, "size_bytes": file.size, "bits_per_weight": file.bits_per_weight}
 
 
 def _pairs_table(title: str, pairs: Mapping[str, JsonValue]) -> Table:

@@ -265,6 +265,7 @@ FIELDS = [
     "heal.targets", "gguf", "gguf.quantize", "benchmark", "benchmark.perplexity.texts", "benchmark.references",
     "merge.slices.0", "merge.slices.0.interleave", "merge.slices.0.block", "merge.head", "merge.dtype",
     "merge.vocabulary", "merge.vocabulary.source", "merge.chat_template", "stages", "stages.0", "sources.0.adapter",
+    "merge.vocabulary.tokens", "merge.chat_template.jinja", "merge.chat_template.format",
 ]  # fmt: skip
 BLEND_FIELDS = [
     "merge.method", "merge.models", "merge.models.0", "merge.models.0.source", "merge.models.0.weight",

@@ -17,10 +17,10 @@ HASWELL = frozenset({"sse4_2", "avx", "avx2", "bmi2", "fma", "f16c", "lm"})
 CMAKE = """cmake_minimum_required(VERSION 3.14)
 project(tiny C)
 set(CMAKE_RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/bin)
-foreach(name IN ITEMS llama-quantize llama-server llama-perplexity)
+foreach(name IN ITEMS BINARIES)
   add_executable(${name} ${name}.c)
 endforeach()
-"""
+""".replace("BINARIES", " ".join(BINARIES))
 PROGRAM = '#include <stdio.h>\nint main(void) { puts("version: tiny"); return 0; }\n'
 TINY = Build("tiny", ("-DCMAKE_BUILD_TYPE=Release",))
 

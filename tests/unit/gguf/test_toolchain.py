@@ -60,7 +60,7 @@ def _origin(folder: Path | None) -> str:
     return found.origin
 
 
-@pytest.mark.parametrize("lacking", BINARIES)
+@pytest.mark.parametrize("lacking", toolchain.REQUIRED)
 def test_a_folder_that_lacks_a_binary_is_refused_by_its_name(
     tmp_path: Path, write_binaries: Write, lacking: str
 ) -> None:
@@ -77,7 +77,24 @@ def test_a_folder_that_lacks_a_binary_is_refused_by_its_name(
 def test_a_folder_that_is_not_there_lacks_all(tmp_path: Path) -> None:
     with pytest.raises(ToolError) as caught:
         toolchain.find(settings_with(tmp_path / "none"))
-    assert all(name in str(caught.value.found) for name in BINARIES)
+    assert all(name in str(caught.value.found) for name in toolchain.REQUIRED)
+
+
+@pytest.mark.parametrize("name", sorted(set(BINARIES) - set(toolchain.REQUIRED)))
+def test_a_binary_that_few_recipes_need_is_asked_for_where_one_does(
+    tmp_path: Path, write_binaries: Write, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    toolchain.require(name)  # nothing is there yet: the managed build will have it
+    folder = write_binaries(tmp_path / "llama", toolchain.REQUIRED)
+    monkeypatch.setenv("SUTURE_LLAMA_CPP", str(folder))
+    settings_module.settings.cache_clear()
+    before = toolchain.expected_version()
+    with pytest.raises(ToolError, match=f"has no {name}") as caught:
+        toolchain.require(name)
+    assert caught.value.where == folder
+    write_binaries(folder, (name,))
+    toolchain.require(name)
+    assert toolchain.expected_version() != before
 
 
 def test_a_path_with_some_of_the_binaries_is_passed_over(tmp_path: Path, write_binaries: Write) -> None:

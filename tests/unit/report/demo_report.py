@@ -204,7 +204,8 @@ class Made:
             {
                 "id": id_,
                 "category": category,
-                "passed": number < passed,
+                "passed": int(number < passed),
+                "asked": 1,
                 "error_class": "" if number < passed else "wrong_answer",
                 "seconds": 1.25,
             }

@@ -9,6 +9,7 @@ import pytest
 from suture.report.comparison import recoveries
 from suture.report.data import ArmData, Estimate, Finding, ReportData
 from suture.report.findings import find
+from suture.report.rivalries import rivalries
 from tests.unit.report.demo_report import demo_recipe
 
 
@@ -26,7 +27,8 @@ def with_perplexities(data: ReportData, **values: float | None) -> ReportData:
 
 
 def with_arms(data: ReportData, arms: Sequence[ArmData]) -> ReportData:
-    return data.model_copy(update={"arms": tuple(arms), "recovery": recoveries(arms, data.merges)})
+    compared = {"recovery": recoveries(arms, data.merges), "rivalries": rivalries(arms)}
+    return data.model_copy(update={"arms": tuple(arms), **compared})
 
 
 def with_answers(data: ReportData, **answers: str) -> ReportData:
@@ -34,7 +36,7 @@ def with_answers(data: ReportData, **answers: str) -> ReportData:
 
     def change(arm: ArmData) -> ArmData:
         tests = tuple(
-            arm.tests[0].model_copy(update={"id": f"test-{number}", "passed": answer == "1"})
+            arm.tests[0].model_copy(update={"id": f"test-{number}", "passed": int(answer), "asked": 1})
             for number, answer in enumerate(answers[arm.name])
         )
         return arm.model_copy(update={"tests": tests, "passed": answers[arm.name].count("1"), "total": len(tests)})

@@ -103,7 +103,7 @@ def test_colours_of_the_plots_are_those_of_the_page(page: str) -> None:
 
 def test_hostile_text_stays_text(data: ReportData, page: str) -> None:
     source = data.sources[0].model_copy(update={"model": HOSTILE, "licence": HOSTILE, "note": HOSTILE})
-    test = data.arms[0].tests[0].model_copy(update={"id": HOSTILE, "error_class": HOSTILE, "passed": False})
+    test = data.arms[0].tests[0].model_copy(update={"id": HOSTILE, "error_class": HOSTILE, "passed": 0})
     arm = data.arms[0].model_copy(
         update={"quant": HOSTILE, "tests": (test,), "perplexities": {HOSTILE: data.arms[0].perplexity}}
     )
