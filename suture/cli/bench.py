@@ -41,6 +41,10 @@ def bench(
         Path | None,
         typer.Option(metavar="FOLDER", help="Receives the samples; the same folder goes on where a run was killed."),
     ] = None,
+    inspect_log: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Also write the run as a log of inspect_ai, for its viewer."),
+    ] = None,
     list_tests: Annotated[bool, typer.Option("--list", help="List the tests, and ask nothing.")] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -73,8 +77,16 @@ def bench(
         thinking_tokens=thinking_tokens,
         context=context,
     )
+    if inspect_log is not None:
+        from suture.bench.outside.extra import require
+
+        require("inspect_ai")  # before minutes of asking
     folder = out or folder_of(target, suite or ["capability"])
     facts = ask_target(target, spec, folder, concurrency, Lines("bench"))
+    if inspect_log is not None:
+        from suture.bench.outside.inspect_log import write_inspect_log
+
+        write_inspect_log(folder, inspect_log, Path(target).name)
     show(facts, result_tables(facts), as_json=as_json)
     if not as_json:
         typer.echo(f"Samples: {folder / 'samples.jsonl'}")
