@@ -186,7 +186,7 @@ def _tests(data: ReportData) -> Markup:
         "over tests). h: Cohen's, 0.2 is a small effect and 0.8 a large one. p: exact McNemar's, corrected for "
         f"{len(pairs)} comparisons by Holm's method."
     )
-    compared = (_table(pairs), element("p", note, class_="small")) if pairs else ()
+    compared = (_titled("Pairs of models", _table(pairs)), element("p", note, class_="small")) if pairs else ()
     return _section("Tests passed", _table(tables.category_rows(data)), *compared, every)
 
 
