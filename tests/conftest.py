@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import subprocess
 from collections.abc import Callable, Generator
 from pathlib import Path
@@ -27,6 +28,9 @@ from suture.store import Store
 if TYPE_CHECKING:
     from suture.gguf.toolchain import Toolchain
 
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # a shell that starts us in the background has it ignored, by everything we start: nothing could be interrupted
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 os.environ["HF_ENDPOINT"] = "http://127.0.0.1:9"  # nobody answers there: no test asks the real hub
 os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
 
