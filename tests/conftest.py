@@ -2,7 +2,7 @@
 
 A test that lacks something this machine could have (root, strace, a browser) calls `pytest.skip`. Under
 SUTURE_REQUIRE_ALL=1, which CI sets, a skip is a failure, unless its reason begins with "optional: ": what it lacks is
-left out of `make setup` on purpose.
+left out of `make setup` on purpose, or is the kernel's to give.
 """
 
 from __future__ import annotations

@@ -108,7 +108,7 @@ def test_no_node(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_older_landlocks_confine_too(version: int) -> None:
     """What they lack, the filter of system calls does."""
     if landlock.version() < version:
-        pytest.skip("needs Landlock")
+        pytest.skip("optional: needs Landlock, which is the kernel's to give")
     confinement = Confinement("landlock", landlock=version)
     assert backend._flaw(confinement) == ""
     with subprocess.Popen(["sleep", "60"], user=_nobody()) as other:
