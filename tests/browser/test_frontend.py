@@ -32,6 +32,7 @@ from tests.unit.bench.answers.frontend import ADVERSARY, PERFECT, page
 from tests.unit.bench.conftest import LLAMA
 from tests.unit.bench.conftest import running as scripted
 
+NO_CHROMIUM = "needs Chromium: apt install chromium"
 TRUE_OF_ADVERSARIES = {
     "weather-dashboard": {"ends", "brackets", "garbled", "loads", "layout"},
     "shop-product-page": {"ends", "brackets", "garbled", "loads", "swatches"},
@@ -50,7 +51,7 @@ UNSEEN = {"loads", "dark-mode", "forecast", "layout", "no-overflow"}
 def browser() -> Generator[Browser]:
     with open_browser() as found:
         if found is None:
-            pytest.skip("needs Chromium: apt install chromium")
+            pytest.skip(NO_CHROMIUM)
         yield found
 
 
@@ -81,6 +82,8 @@ def asked(answers: Mapping[str, str], folder: Path, shots: Path) -> dict[str, Sa
             server.script_talk(test, (answers[test.id],))
         samples = Samples(folder, {})
         ask_url(server.url, Asked(tests, Sampling(), examine), samples, Silent())
+    if any(check.outcome == "skipped" for sample in samples.taken for check in sample.checks):
+        pytest.skip(NO_CHROMIUM)
     return {sample.test: sample for sample in samples.taken}
 
 
@@ -256,7 +259,7 @@ def test_closing_ends_what_is_under_way(tmp_path: Path) -> None:
     with ThreadPoolExecutor(1) as elsewhere:
         with open_browser() as browser:
             if browser is None:
-                pytest.skip("needs Chromium: apt install chromium")
+                pytest.skip(NO_CHROMIUM)
             waiting = elsewhere.submit(examine, BARE, with_script("while (true);"), browser, tmp_path)
             time.sleep(2)  # it is loading, and would for half a minute
         with pytest.raises(HostError, match="closed"):
@@ -293,7 +296,7 @@ def examining(tmp_path: Path) -> Generator[subprocess.Popen[bytes]]:
         try:
             assert process.stdout is not None
             if process.stdout.readline() != b"examined\n":
-                pytest.skip("needs Chromium: apt install chromium")
+                pytest.skip(NO_CHROMIUM)
             yield process
         finally:
             process.kill()

@@ -17,6 +17,7 @@ from suture.bench.suite.table import MULTI_TURN
 from suture.progress import Silent
 from suture.recipe import Sampling
 from tests.unit.bench.conftest import LLAMA, running
+from tests.unit.bench.machine import require_run
 
 MODULES = (
     "basic",
@@ -48,6 +49,7 @@ def asked(tests: tuple[Test, ...], said: Said, folder: Path) -> tuple[dict[str, 
             server.script_talk(test, said[test.id])
         samples = Samples(folder, {})
         facts = ask_url(server.url, Asked(tests, Sampling(), examine), samples, Silent())
+    require_run(run for sample in samples.taken for run in sample.executions)
     return {sample.test: sample.score.error_class for sample in samples.taken}, facts
 
 

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from suture.bench.lab import run_programs
 from suture.bench.runner import converse
 from suture.bench.suite import MULTI_TURN, SUITE, Answer, Request, Score, Server, Test, Transcript, flaw, grade
+from tests.unit.bench.machine import require_run
 
 HEALTHY = Server(models=("scripted",), healthy=True, template_has_tools=True)
 
@@ -41,4 +42,8 @@ def lead(test: Test, answers: Sequence[Answer | str], server: Server = HEALTHY) 
 
     requests, given = asyncio.run(converse(test.talk(), ask))
     seen = Transcript(given, server, requests)
-    return run_programs(test, seen) if flaw(seen) is None else seen
+    if flaw(seen) is not None:
+        return seen
+    seen = run_programs(test, seen)
+    require_run(seen.executions)
+    return seen

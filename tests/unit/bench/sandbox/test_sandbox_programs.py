@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from suture.bench.sandbox import Execution, Limits, Program, run_program
+from tests.unit.bench.machine import require_run
 from tests.unit.bench.sandbox.conftest import Python
 
 pytestmark = pytest.mark.usefixtures("sandbox")
@@ -19,7 +20,9 @@ USUAL = Limits(seconds=30)
 
 
 def javascript(code: str, stdin: str = "", limits: Limits = USUAL) -> Execution:
-    return run_program(Program("javascript", {"main.js": textwrap.dedent(code)}, "main.js", stdin, limits))
+    done = run_program(Program("javascript", {"main.js": textwrap.dedent(code)}, "main.js", stdin, limits))
+    require_run([done])
+    return done
 
 
 def sql(script: str, limits: Limits = USUAL) -> Execution:
