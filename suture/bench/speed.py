@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from suture.bench.chat import Chat
 from suture.bench.suite import Message, Request, Timing
 from suture.errors import TransientError
+from suture.gguf.measured import Measured
 from suture.recipe import Sampling
 
 REPEATS = 5
@@ -37,14 +38,6 @@ _MAD_TO_DEVIATION = 1.4826
 
 
 @dataclass(frozen=True)
-class Median:
-    """A median with its standard error."""
-
-    value: float
-    error: float
-
-
-@dataclass(frozen=True)
 class Speed:
     """Speed of one model on this machine.
 
@@ -54,9 +47,9 @@ class Speed:
         time_to_first_token: Seconds, as the client sees it: prompt and connection included.
     """
 
-    tokens_per_second: Median
-    prompt_tokens_per_second: Median | None
-    time_to_first_token: Median
+    tokens_per_second: Measured
+    prompt_tokens_per_second: Measured | None
+    time_to_first_token: Measured
 
 
 async def measure_speed(chat: Chat, *, repeats: int = REPEATS, tokens: int = TOKENS) -> Speed | None:
@@ -81,11 +74,11 @@ def _known(values: Iterable[float | None]) -> list[float]:
     return [value for value in values if value is not None]
 
 
-def median(values: Sequence[float]) -> Median:
+def median(values: Sequence[float]) -> Measured:
     """Return the median and its standard error, from the median absolute deviation: one hiccup moves neither."""
     middle = statistics.median(values)
     deviation = _MAD_TO_DEVIATION * statistics.median(abs(value - middle) for value in values)
-    return Median(middle, _MEDIAN_TO_MEAN * deviation / math.sqrt(len(values)))
+    return Measured(middle, _MEDIAN_TO_MEAN * deviation / math.sqrt(len(values)))
 
 
 async def _timed(chat: Chat, tokens: int) -> Timing:
