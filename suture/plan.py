@@ -31,6 +31,8 @@ from suture.gguf.toolchain import expected_version, require
 from suture.heal.adapter import plan_fusion
 from suture.heal.dataset import DatasetSpec
 from suture.heal.fuse import FuseSpec
+from suture.heal.names import layer_of
+from suture.heal.seam import heal_spec, plain_spec
 from suture.heal.train import TrainSpec
 from suture.hub.pins import Pinned, pin
 from suture.merge.account import MergePlan
@@ -139,7 +141,7 @@ def resolve(recipe: Recipe) -> Plan:
     unmeasured = {stage.name for stage in recipe.stages if not stage.benchmark}
     models = [model for model in (*known, merged) if model.name not in unmeasured]
     if recipe.heal is not None:
-        models += _healed(recipe, recipe.heal, merged, _named(known, recipe.merge.base))
+        models += _healed(recipe, recipe.heal, merged, _named(known, recipe.merge.base), accounts["merged"].seams)
     arms = [arm for model in models for arm in _arms(recipe, model)] + list(_references(recipe))
     return Plan(
         recipe=recipe,
@@ -180,7 +182,7 @@ def _source(recipe: Recipe, source: Source, pinned: Pinned) -> Model:
         credits_.append(_credit(pinned.adapter))
     if source.finetune is not None:
         data = _dataset(f"dataset {source.name}", recipe, source.finetune, step)
-        step = _tuned(source.name, "finetune", source.finetune, step, data, layout)
+        step = _tuned(source.name, "finetune", plain_spec(source.finetune), step, data, layout)
     as_it_came = pinned.adapter is None and source.finetune is None
     provenance = Provenance(name=source.name, recipe="" if as_it_came else recipe.name, sources=tuple(credits_))
     return Model(source.name, "source", step, layout, provenance, pinned.folder)
@@ -208,13 +210,14 @@ def _merged(recipe: Recipe, merge: Merge, name: str, known: Sequence[Model]) -> 
     return account, Model(name, "merged", step, account.layout, provenance)
 
 
-def _healed(recipe: Recipe, heal: Heal, merged: Model, base: Model) -> list[Model]:
+def _healed(recipe: Recipe, heal: Heal, merged: Model, base: Model, seams: Sequence[int]) -> list[Model]:
     data = _dataset("dataset heal", recipe, heal, base.step)
-    healed = _tuned("healed", "heal", heal, merged.step, data, merged.layout)
+    spec = heal_spec(heal, recipe.merge, seams, merged.layout.layers)
+    healed = _tuned("healed", "heal", spec, merged.step, data, merged.layout)
     provenance = merged.provenance.model_copy(update={"name": f"{recipe.name}-healed"})
     models = [Model("healed", "healed", healed, merged.layout, provenance)]
     if heal.control:
-        control = _tuned("control", "finetune", heal, base.step, data, base.layout)
+        control = _tuned("control", "finetune", plain_spec(heal), base.step, data, base.layout)
         provenance = base.provenance.model_copy(update={"name": f"{recipe.name}-control", "recipe": recipe.name})
         models.append(Model("control", "control", control, base.layout, provenance))
     return models
@@ -232,22 +235,22 @@ def _dataset(label: str, recipe: Recipe, training: Training, tokenizer: PlannedS
 
 
 def _tuned(
-    name: str, step: str, training: Training, model: PlannedStep, data: PlannedStep, layout: Layout
+    name: str, step: str, spec: TrainSpec, model: PlannedStep, data: PlannedStep, layout: Layout
 ) -> PlannedStep:
     """Return the fused checkpoint of a training: adapter first, so that a worker need send only that."""
-    spec = TrainSpec.model_validate(training.model_dump(include=set(TrainSpec.model_fields)))
-    adapter = plan_step(f"{step} {name}", step, spec, [model, data], size=_adapter_bytes(training, layout))
+    adapter = plan_step(f"{step} {name}", step, spec, [model, data], size=_adapter_bytes(spec, layout))
     return plan_step(f"fuse {name}", "fuse", FuseSpec(), [model, adapter], size=layout.size)
 
 
-def _adapter_bytes(training: Training, layout: Layout) -> int:
+def _adapter_bytes(spec: TrainSpec, layout: Layout) -> int:
     """Return the bytes of an fp32 adapter; its checkpoints hold two moments as well, twice over."""
     rows_and_columns = sum(
         sum(info.shape)
         for name, info in layout.tensors.items()
-        if name.removesuffix(".weight").rpartition(".")[2] in training.targets
+        if name.removesuffix(".weight").rpartition(".")[2] in spec.targets
+        if spec.layers is None or layer_of(name) in spec.layers
     )
-    return 4 * training.rank * rows_and_columns * (1 + 2 * 3)
+    return 4 * spec.rank * rows_and_columns * (1 + 2 * 3)
 
 
 def _arms(recipe: Recipe, model: Model) -> Iterable[Arm]:

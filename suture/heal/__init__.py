@@ -1,10 +1,12 @@
 """Healing: training data, training, and fusing what was learned into the 16-bit checkpoint.
 
     dataset.py       step: texts to rows of tokens
+    seam.py          which layers to train, which to damp: the recipe's heal as a training's spec
     train.py         step: starts and follows the training process
     training.py      that process: answers with a result or a failure
     trainer.py       the transformers Trainer in it
     model.py         the model in it, and its adapter
+    gates.py         factors on repeated layers, trained beside the adapter
     recorder.py      losses, and the seal on each checkpoint
     checkpoints.py   which checkpoint of a killed training can be trusted
     fuse.py          step: the adapter into the weights
@@ -12,6 +14,8 @@
     adapter_names.py     which layers of the checkpoint its names mean
     adapter_config.py    what its config says, and which kinds are refused
     update.py            the arithmetic
+    names.py         names that both sides agree on
 
-dataset.py, train.py, fuse.py and what fuse.py uses need neither torch nor transformers: planning imports them.
+dataset.py, seam.py, train.py, fuse.py and what fuse.py uses need neither torch nor transformers: planning imports
+them.
 """

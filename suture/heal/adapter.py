@@ -6,6 +6,8 @@
     <module>.lora_B.bias (out,)                                               bias + s b
     any other name                                                            a tensor that takes the model's place
 
+A gate g, which stands in a file of its own, makes g W of W before anything is added (see gates.py).
+
 PEFT puts `base_model.model.` before the names, and has put the adapter's own name (`default`) after their roles.
 """
 
@@ -53,6 +55,7 @@ class Change:
         scale: What their product is multiplied by.
         is_transposed: Whether the columns of the tensor are the layer's outputs, as in embeddings and GPT-2.
         magnitude: Length of each output's vector.
+        gate: Factor on the tensor that it starts from.
     """
 
     base: str
@@ -62,11 +65,12 @@ class Change:
     scale: float = 1.0
     is_transposed: bool = False
     magnitude: str | None = None
+    gate: float = 1.0
 
     @property
     def is_copy(self) -> bool:
         """Whether the tensor stays as it is."""
-        return self.replacement is None and self.left is None
+        return self.replacement is None and self.left is None and self.gate == 1
 
 
 @dataclass(frozen=True)
@@ -82,13 +86,16 @@ class Fusion:
     changes: Mapping[str, Change]
 
 
-def plan_fusion(model: Layout, adapter: Layout, where: str | Path) -> Fusion:
+def plan_fusion(
+    model: Layout, adapter: Layout, where: str | Path, gates: Mapping[str, float] | None = None
+) -> Fusion:
     """Return what an adapter makes of a checkpoint.
 
     Args:
         model: The checkpoint.
         adapter: The adapter; its config is adapter_config.json.
         where: What errors call the adapter.
+        gates: Module -> the factor on its output that was trained beside the adapter.
 
     Raises:
         SourceError: When the adapter is of a kind that cannot be fused, or the model is quantized.
@@ -97,7 +104,8 @@ def plan_fusion(model: Layout, adapter: Layout, where: str | Path) -> Fusion:
     check_adapter_config(adapter.config, f"{where}, {ADAPTER_CONFIG}")
     _refuse_quantized(model, where)
     roles, others = _sort(adapter.tensors, where)
-    places = place_modules([*roles, *(name.rpartition(".")[0] for name in others)], model.tensors)
+    gates = gates or {}
+    places = place_modules([*roles, *gates, *(name.rpartition(".")[0] for name in others)], model.tensors)
     changes: dict[str, Change] = {}
     for name, tensor in others.items():
         module, _, last = name.rpartition(".")
@@ -107,6 +115,10 @@ def plan_fusion(model: Layout, adapter: Layout, where: str | Path) -> Fusion:
         for target, change in _lora_changes(module, places[module], parts, model, adapter, where):
             replaced = changes.get(target)
             changes[target] = replace(change, replacement=replaced.replacement) if replaced else change
+    for module, gate in gates.items():
+        for target in (f"{places[module]}.{last}" for last in ("weight", "bias")):
+            if target in model.tensors:
+                changes[target] = replace(changes.get(target, Change(base=target)), gate=gate)
     for target, change in changes.items():
         _check_fit(target, change, model, adapter)
     return _with_own_head(model, adapter, changes)

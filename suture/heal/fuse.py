@@ -6,10 +6,12 @@ what transformers would have dropped. Fused into the 4-bit weights that qlora tr
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 from pydantic import JsonValue
@@ -22,6 +24,7 @@ from suture.checkpoint.tensors import TensorInfo, layer_order
 from suture.checkpoint.writer import OutputTensor, write_checkpoint
 from suture.errors import CheckpointError
 from suture.heal.adapter import Change, plan_fusion
+from suture.heal.names import GATES
 from suture.heal.update import Matrix, changed_rows
 from suture.progress import Progress
 from suture.recipe import Part
@@ -79,7 +82,8 @@ def fuse(
         CheckpointError: When the adapter does not fit the checkpoint, or changes nothing.
     """
     checkpoint, adapter = open_checkpoint(parents[0].path), open_adapter(parents[1].path)
-    fusion = plan_fusion(checkpoint.layout, adapter.layout, adapter.folder)
+    gates = read_gates(adapter.folder)
+    fusion = plan_fusion(checkpoint.layout, adapter.layout, adapter.folder, gates)
     survival = Survival()
     tensors = [
         _output(name, info, checkpoint, adapter, fusion.changes.get(name, Change(base=name)), survival)
@@ -104,6 +108,12 @@ def fuse(
         "share_survived": survival.share,
         "bytes": fusion.layout.size,
     }
+
+
+def read_gates(folder: Path) -> dict[str, float]:
+    """Return the gates beside an adapter, module -> factor; none if it was trained without."""
+    path = folder / GATES
+    return json.loads(path.read_bytes()) if path.exists() else {}
 
 
 def _output(

@@ -16,6 +16,7 @@ from transformers import BitsAndBytesConfig, PreTrainedModel
 
 from suture.checkpoint.adapter import ADAPTER, ADAPTER_CONFIG
 from suture.errors import RecipeError, SourceError
+from suture.heal.names import layer_of
 from suture.heal.train import TrainSpec
 
 
@@ -59,7 +60,7 @@ def add_adapter(model: PreTrainedModel, spec: TrainSpec) -> PeftModel:
     config = LoraConfig(
         r=spec.rank,
         lora_alpha=spec.alpha,  # pyright: ignore[reportArgumentType] -- only ever divided by the rank
-        target_modules=target_layers(model, spec.targets),
+        target_modules=target_layers(model, spec.targets, spec.layers),
         lora_dropout=0.0,
         bias="none",
         task_type="CAUSAL_LM",
@@ -67,13 +68,22 @@ def add_adapter(model: PreTrainedModel, spec: TrainSpec) -> PeftModel:
     return get_peft_model(model, config)  # pyright: ignore[reportReturnType]
 
 
-def target_layers(model: PreTrainedModel, targets: tuple[str, ...]) -> list[str]:
-    """Return the full names of the language model's linear layers whose last part is a target."""
+def target_layers(
+    model: PreTrainedModel, targets: tuple[str, ...], layers: tuple[int, ...] | None = None
+) -> list[str]:
+    """Return the full names of the language model's linear layers whose last part is a target.
+
+    Args:
+        model: The model.
+        targets: Last parts of names.
+        layers: Only linear layers of these layers of the model; of all when None.
+    """
     decoder = {id(module) for module in model.get_decoder().modules()}
     linear = [
         name
         for name, module in model.named_modules()
         if isinstance(module, torch.nn.Linear) and id(module) in decoder
+        if layers is None or layer_of(name) in layers
     ]
     chosen = [name for name in linear if name.rpartition(".")[2] in targets]
     if not chosen:

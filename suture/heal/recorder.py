@@ -16,16 +16,18 @@ from transformers import TrainerCallback, TrainerControl, TrainerState, Training
 
 from suture.errors import RecipeError
 from suture.heal import checkpoints
+from suture.heal.gates import GateSet
 from suture.heal.train import LOSSES, TrainJob
 
 
 class Recorder(TrainerCallback):
     """Writes one row per step, stops at the first loss that is no number, and seals checkpoints."""
 
-    def __init__(self, job: TrainJob, lengths: Sequence[int], resumed: Path | None) -> None:
+    def __init__(self, job: TrainJob, lengths: Sequence[int], resumed: Path | None, gates: GateSet | None) -> None:
         self.path = job.scratch / LOSSES
         self._job = job
         self._lengths = lengths
+        self._gates = gates
         self._started = 0.0
         if resumed is None:
             self.path.write_bytes(b"")
@@ -67,6 +69,8 @@ class Recorder(TrainerCallback):
         """Seal the checkpoint that was written just now, and remove those before it."""
         folder = self._job.scratch / f"checkpoint-{state.global_step}"
         shutil.copyfile(self.path, folder / LOSSES)
+        if self._gates:
+            self._gates.save(folder)  # the Trainer knows the adapter alone
         checkpoints.seal(folder)
         checkpoints.newest_sound(self._job.scratch)
 

@@ -39,8 +39,19 @@ _KILLED = -9
 _FULL_DISK = 2**20  # bytes free
 
 
+class Gates(Part):
+    """Factors on what some layers add to the residual stream."""
+
+    layers: Annotated[tuple[int, ...], Field(min_length=1)]
+    """Which layers."""
+    start: float = Field(ge=0)
+    """Their factor before training."""
+    learning_rate: float = Field(ge=0)
+    """Peak learning rate; at 0 the factors stay as they are."""
+
+
 class TrainSpec(Part):
-    """How an adapter is trained; the fields are those of `suture.recipe.Training`, which describes them."""
+    """How an adapter is trained; most fields are those of `suture.recipe.Training`, which describes them."""
 
     method: Literal["lora", "qlora"]
     rank: int = Field(ge=1)
@@ -53,6 +64,10 @@ class TrainSpec(Part):
     gradient_accumulation: int = Field(ge=1)
     checkpoint_every: int = Field(ge=1)
     seed: int = Field(ge=0)
+    layers: Annotated[tuple[int, ...], Field(min_length=1)] | None = None
+    """The layers that get an adapter; None means all."""
+    gates: Gates | None = None
+    """Factors on repeated layers."""
 
 
 class TrainJob(BaseModel):

@@ -27,6 +27,7 @@ from transformers import PrinterCallback, Trainer, TrainingArguments, set_seed
 
 from suture.errors import HostError
 from suture.heal import checkpoints
+from suture.heal.gates import GateSet
 from suture.heal.model import add_adapter, load_model, save_adapter
 from suture.heal.recorder import Recorder
 from suture.heal.train import LOSSES, TrainJob, TrainSpec
@@ -46,13 +47,17 @@ def run_job(job: TrainJob) -> dict[str, JsonValue]:
     model = add_adapter(load_model(job.model, job.spec.method), job.spec)
     rows = read_rows(job.rows)
     resumed = checkpoints.newest_sound(job.scratch)
-    recorder = Recorder(job, [len(row["input_ids"]) for row in rows], resumed)
+    gates = GateSet(model, job.spec.gates) if job.spec.gates else None
+    if gates and resumed:
+        gates.load(resumed)
+    recorder = Recorder(job, [len(row["input_ids"]) for row in rows], resumed, gates)
     trainer = Trainer(
         model=model,
         args=arguments(job.spec, job.scratch),
         train_dataset=rows,  # pyright: ignore[reportArgumentType] -- a list has what the sampler needs
         data_collator=collate,
         callbacks=[recorder],
+        optimizers=(_two_speeds(model, gates, job.spec) if gates and gates.trainable else None, None),
     )
     trainer.remove_callback(PrinterCallback)
     try:
@@ -60,8 +65,10 @@ def run_job(job: TrainJob) -> dict[str, JsonValue]:
     except torch.OutOfMemoryError as error:
         raise _out_of_memory(error) from error
     save_adapter(model, job.out)
+    if gates:
+        gates.save(job.out)
     shutil.copyfile(recorder.path, job.out / LOSSES)
-    return facts(job, model, rows, resumed)
+    return facts(job, model, rows, resumed, gates)
 
 
 def read_rows(path: Path) -> list[Row]:
@@ -115,7 +122,21 @@ def arguments(spec: TrainSpec, scratch: Path) -> TrainingArguments:
     )
 
 
-def facts(job: TrainJob, model: PeftModel, rows: list[Row], resumed: Path | None) -> dict[str, JsonValue]:
+def _two_speeds(model: PeftModel, gates: GateSet, spec: TrainSpec) -> torch.optim.Optimizer:
+    """Return the optimizer that the Trainer would make, with a learning rate of their own for the gates."""
+    apart = {id(gate) for gate in gates.trainable}
+    adapter = [p for p in model.parameters() if p.requires_grad and id(p) not in apart]
+    assert spec.gates is not None  # noqa: S101 -- there are gates
+    return torch.optim.AdamW(
+        [{"params": adapter}, {"params": gates.trainable, "lr": spec.gates.learning_rate}],
+        lr=spec.learning_rate,
+        weight_decay=0.0,
+    )
+
+
+def facts(
+    job: TrainJob, model: PeftModel, rows: list[Row], resumed: Path | None, gates: GateSet | None
+) -> dict[str, JsonValue]:
     """Return what is worth knowing about the training."""
     history = [json.loads(line) for line in (job.out / LOSSES).read_text().splitlines()]
     per_step = job.spec.batch_size * job.spec.gradient_accumulation
@@ -126,6 +147,7 @@ def facts(job: TrainJob, model: PeftModel, rows: list[Row], resumed: Path | None
         "first_loss": history[0]["loss"],
         "final_loss": history[-1]["loss"],
         "trainable_parameters": sum(p.numel() for p in model.parameters() if p.requires_grad),
+        "gates": dict(gates.values) if gates else {},
         "tokens": tokens,
         "tokens_per_second": speeds[len(speeds) // 2],
         "resumed_from": None if resumed is None else checkpoints.step_of(resumed),

@@ -64,6 +64,8 @@ def _sums(model: Checkpoint, adapter: Checkpoint, change: Change) -> Iterator[tu
     start = 0
     for before in _rows(model, change.base):
         rows = next(replacements) if replacements else before
+        if change.gate != 1:
+            rows = rows * np.float32(change.gate)
         yield before, product.added_to(rows, start) if product else rows
         start += len(before)
 

@@ -91,6 +91,24 @@ class Training(Part):
 class Heal(Training):
     """Training that closes the seam of the merge."""
 
+    layers: Literal["all", "seam"] = "all"
+    """Which layers of the merge get an adapter: `all`, or only those near a `seam`, where a slice of the stack meets
+    the next one. Layers below the lowest adapter need no backward pass."""
+
+    seam_layers: int = Field(default=4, ge=1)
+    """With `layers: seam`: how many layers on either side of each seam."""
+
+    start: Literal["raw", "damped", "gated"] = "raw"
+    """Where the heal starts. A layer is repeated when the stack already holds one of the same number. `raw` takes the
+    merge as it is; `damped` multiplies what the repeated layers add (o_proj, out_proj, down_proj) by `damping`;
+    `gated` begins there too, and learns that factor for each projection."""
+
+    damping: float = Field(default=0.25, ge=0, le=1)
+    """Factor that `damped` and `gated` start with; at 0 a repeated layer adds nothing, at 1 the start is raw."""
+
+    gate_learning_rate: float = Field(default=2e-2, gt=0, lt=1)
+    """Peak learning rate of the factors of `gated`; it follows the same schedule as that of the adapter."""
+
     control: bool = True
     """Also train the base source for the same steps on the same data. Only what the healed merge gains beyond
     this control is healing; the rest is more training."""

@@ -219,6 +219,8 @@ class TrainingData(Row):
     """Norm of the fused update relative to the weights it changed."""
     share_survived: float | None = None
     """Share of the update that survived the cast to the checkpoint's 16 bits."""
+    gates: dict[str, float] = {}
+    """Module -> the factor on what a repeated layer's projection adds, after training."""
 
 
 class StackPart(Row):

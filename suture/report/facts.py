@@ -50,6 +50,8 @@ class TrainFacts(StepFacts):
     trainable_parameters: int
     resumed_from: int | None
     device: str = ""
+    gates: dict[str, float] = {}
+    """Module -> the factor on what it adds."""
 
 
 class FuseFacts(StepFacts):

@@ -130,6 +130,9 @@ def _figures(data: ReportData) -> Markup:
     drawn = [
         _figure(plots.loss_plot(data), "Training loss", f"Bold: moving average.{dashed}"),
         _figure(plots.perplexity_plot(data), "Perplexity on held-out text", "Whiskers of one standard error."),
+        _figure(
+            plots.gates_plot(data), "Gates of the repeated layers", "Share of what they add that is used; 1: all."
+        ),
     ]
     by_text = _titled("Perplexity by text", _table(tables.text_rows(data)))
     return _section("Loss and perplexity", element("div", *drawn, class_="figures"), by_text)

@@ -25,6 +25,7 @@ def markdown_page(data: ReportData) -> str:
         _titled("Findings", _findings(data)),
         _image("Perplexity on held-out text, whiskers of one standard error", plots.perplexity_plot(data)),
         _image("Training loss", plots.loss_plot(data)),
+        _image("Share that the repeated layers keep of what they add; 1 is all", plots.gates_plot(data)),
         _titled("Perplexity by text", _table(tables.text_rows(data))),
         _titled("Merges against their parents", _table(tables.standing_rows(data))),
         _image("Merges against their parents, 95 % intervals", plots.standings_plot(data)),

@@ -9,7 +9,7 @@ import base64
 import io
 import math
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -46,6 +46,10 @@ _LOG_FROM = 12.0
 """Ratio of largest to smallest perplexity from which bars on a linear axis hide the small ones."""
 _SMOOTHING = 8
 """Loss curves are averaged over 1/8 of their steps."""
+
+_LAYER = re.compile(r"\.(\d+)\.")
+_BLOCKS = {"attention": ("o_proj", "out_proj"), "feed-forward": ("down_proj",)}
+"""Half of a layer -> the projection through which it adds to the residual stream."""
 
 _SIZE = re.compile(r' (?:width|height)="[\d.]+pt"')
 
@@ -108,6 +112,12 @@ def loss_plot(data: ReportData) -> str | None:
         return None
     colours = [colour(training.name, training.role, data) for training in trainings]
     return _drawn("loss", 2.6, lambda axes: _curves(axes, trainings, colours))
+
+
+def gates_plot(data: ReportData) -> str | None:
+    """Return the heal's factor on each projection of the repeated layers, or None when it had none."""
+    gates = next((training.gates for training in data.trainings if training.gates), None)
+    return _drawn("gates", 2.4, lambda axes: _gates(axes, gates)) if gates else None
 
 
 def colour(name: str, role: str, data: ReportData) -> str:
@@ -228,6 +238,20 @@ def _curves(axes: Axes, trainings: Sequence[TrainingData], colours: Sequence[str
     axes.grid()
     axes.set_axisbelow(True)
     axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=min(4, len(trainings)), handlelength=1.8)
+
+
+def _gates(axes: Axes, gates: Mapping[str, float]) -> None:
+    for (block, marker), ink in zip(_BLOCKS.items(), ("source-1", "source-2"), strict=True):
+        of_block = {int(_LAYER.findall(name)[0]): gate for name, gate in gates.items() if name.endswith(marker)}
+        layers = sorted(of_block)
+        axes.plot(layers, [of_block[layer] for layer in layers], "o-", color=PALETTE[ink], markersize=3, label=block)
+    axes.axhline(1, color=PALETTE["muted"], linewidth=0.8, linestyle=(0, (2, 2)))
+    axes.set_ylim(bottom=min(0.0, *gates.values()))
+    axes.set_xlabel("layer of the merge")
+    axes.set_ylabel("factor")
+    axes.grid()
+    axes.set_axisbelow(True)
+    axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2, handlelength=1.8)
 
 
 def _smoothed(losses: Sequence[float]) -> list[float]:

@@ -10,19 +10,23 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
 from suture.errors import RecipeError
 from suture.heal import train as train_module
+from suture.heal.seam import plain_spec
 from suture.heal.train import JOB, TrainJob, TrainSpec, train
 from suture.process import run
 from suture.progress import Silent
 from suture.recipe import Training
 from suture.store import Artifact
+from tests.unit.heal.adapters import fused, tensors_of
 from tests.unit.heal.steps_by_hand import as_artifact, make_workspace
 
 STEPS, BATCH, ACCUMULATION = 12, 2, 2
+GATES: dict[str, Any] = {"layers": (1, 2), "start": 0.25, "learning_rate": 0.05}
 ATTEMPTS = Path(__file__).with_name("attempts.py")
 
 
@@ -56,6 +60,10 @@ class Place(NamedTuple):
     @property
     def adapter(self) -> bytes:
         return (self.out / "adapter_model.safetensors").read_bytes()
+
+    @property
+    def gates(self) -> dict[str, float]:
+        return json.loads((self.out / "gates.json").read_text())
 
     @property
     def result(self) -> dict[str, Any]:
@@ -133,9 +141,15 @@ def trained(tmp_path_factory: pytest.TempPathFactory, pico: Path, make_rows: Cal
         "qlora": session.place("qlora", pico, method="qlora", steps=2),
         "nan": session.place("nan", with_nan(pico, session.folder / "nan-model")),
         "no targets": session.place("no-targets", pico, targets=("in_proj_qkv", "out_proj")),
+        "one layer": session.place("one-layer", pico, layers=(1,), steps=1),
+        "gated": session.place("gated", pico, gates=GATES),
+        "gated, killed": session.place("gated-killed", pico, gates=GATES),
+        "damped": session.place("damped", pico, gates=GATES | {"learning_rate": 0.0}, steps=2),
+        "nothing to gate": session.place("nothing-to-gate", pico, gates=GATES | {"layers": (7,)}),
     }
     kills = [["before seal", 4], ["after row", 3], ["after row", 10], ["before seal", 12], None, None]
-    plan = [(name, kill) for name in places for kill in (kills if name == "killed" else [None])]
+    killed = {"killed": kills, "gated, killed": [["after row", 7], ["before seal", 8], None]}
+    plan = [(name, kill) for name in places for kill in killed.get(name, [None])]
     for name, kill in plan:
         session.attempt(places[name], kill)
     statuses: dict[str, list[int]] = {}
@@ -152,6 +166,11 @@ def test_every_attempt_ends_as_planned(trained: Trained) -> None:
         "qlora": [0],
         "nan": [3],
         "no targets": [3],
+        "one layer": [0],
+        "gated": [0],
+        "gated, killed": [-9, -9, 0],
+        "damped": [0],
+        "nothing to gate": [3],
     }
 
 
@@ -249,6 +268,58 @@ def test_missing_targets_are_explained(trained: Trained) -> None:
     assert failure["expected"] == "some of down_proj, gate_proj, k_proj, o_proj, q_proj, up_proj, v_proj"
 
 
+def test_an_adapter_may_keep_to_some_layers(trained: Trained) -> None:
+    tensors = load_file(trained.places["one layer"].out / "adapter_model.safetensors")
+    assert {name.split(".layers.")[1].split(".")[0] for name in tensors} == {"1"}
+    assert len(tensors) == 6  # two factors for each of q_proj, v_proj, down_proj
+
+
+def test_gates_are_learned_on_the_output_projections_of_their_layers(trained: Trained) -> None:
+    gates = trained.places["gated"].gates
+    parts = ("self_attn.o_proj", "mlp.down_proj")
+    assert set(gates) == {f"model.layers.{layer}.{part}" for layer in (1, 2) for part in parts}
+    assert all(gate != 0.25 and 0 < abs(gate - 0.25) < STEPS * 0.05 for gate in gates.values())
+    assert trained.places["gated"].result["gates"] == gates
+    assert trained.places["gated"].adapter != trained.places["undisturbed"].adapter
+
+
+def test_gates_come_through_kills_too(trained: Trained) -> None:
+    gated, killed = trained.places["gated"], trained.places["gated, killed"]
+    assert killed.adapter == gated.adapter
+    assert killed.gates == gated.gates
+
+
+def test_damped_layers_stay_as_damped_as_they_were(trained: Trained) -> None:
+    assert set(trained.places["damped"].gates.values()) == {0.25}
+    assert not (trained.places["undisturbed"].out / "gates.json").exists()
+    first, gated = trained.places["damped"].rows[0], trained.places["gated"].rows[0]
+    assert first["loss"] == gated["loss"] != trained.places["undisturbed"].rows[0]["loss"]
+
+
+def test_the_fused_checkpoint_computes_what_was_trained(trained: Trained, pico: Path, tmp_path: Path) -> None:
+    place = trained.places["gated"]
+    before = tensors_of(pico)
+    after = tensors_of(fused(tmp_path / "fused", pico, place.out)[0])
+    factors = load_file(place.out / "adapter_model.safetensors")
+    gates = place.gates
+    for name, weights in before.items():
+        module = name.removesuffix(".weight")
+        a, b = (factors.get(f"base_model.model.{module}.lora_{side}.weight") for side in "AB")
+        wanted = weights * np.float32(gates.get(module, 1.0))
+        if a is not None and b is not None:
+            wanted = wanted + np.float32(8.0 / 4) * (b @ a)
+        assert np.allclose(after[name], wanted, rtol=2**-8, atol=1e-7), name
+        changed = a is not None or module in gates
+        assert changed != np.array_equal(after[name], weights), name
+
+
+def test_layers_without_an_output_projection_are_explained(trained: Trained) -> None:
+    failure = trained.places["nothing to gate"].failure
+    assert failure["kind"] == "RecipeError"
+    assert "o_proj" in failure["expected"]
+    assert "raw" in failure["way_out"]
+
+
 def test_nothing_is_warned_of(trained: Trained) -> None:
     lines = [line for line in trained.log.splitlines() if not line.startswith("step ")]
     assert lines == []
@@ -293,7 +364,7 @@ def test_the_step_raises_what_its_process_left(
 
 def test_the_spec_takes_its_fields_from_the_recipe() -> None:
     training = Training.model_validate({"data": [{"text": "builtin:code"}]})
-    taken = TrainSpec.model_validate(training.model_dump(include=set(TrainSpec.model_fields)))
+    taken = plain_spec(training)
     assert set(Training.model_fields) - set(TrainSpec.model_fields) == {"data", "sequence_length"}
     assert taken.rank == training.rank
     assert taken.targets == training.targets

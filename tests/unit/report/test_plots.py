@@ -8,7 +8,7 @@ import pytest
 
 from suture.report import plots
 from suture.report.data import Estimate, ReportData
-from suture.report.plots import PALETTE, data_uri, loss_plot, perplexity_plot, themed
+from suture.report.plots import PALETTE, data_uri, gates_plot, loss_plot, perplexity_plot, themed
 
 
 @pytest.fixture
@@ -54,6 +54,18 @@ def test_nothing_measured_nothing_drawn(data: ReportData) -> None:
     empty = data.model_copy(update={"arms": (), "trainings": ()})
     assert perplexity_plot(empty) is None
     assert loss_plot(empty) is None
+    assert gates_plot(data) is None
+
+
+def test_gates_are_drawn_by_layer_and_block(data: ReportData) -> None:
+    gates = {
+        f"model.layers.{layer}.{part}": 0.1 * layer for layer in (4, 5) for part in ("attn.o_proj", "mlp.down_proj")
+    }
+    healed = data.trainings[2].model_copy(update={"gates": gates})
+    drawn = gates_plot(data.model_copy(update={"trainings": (*data.trainings[:2], healed)}))
+    assert drawn is not None
+    assert {"attention", "feed-forward", "layer of the merge", "factor"} <= words(drawn)
+    assert re.findall(r"#[0-9a-f]{6}\b", themed(drawn)) == []
 
 
 def test_a_themed_plot_has_no_colours_of_its_own(perplexities: str, losses: str) -> None:
