@@ -6,6 +6,8 @@ The built-in texts are made of what every Python installation carries, and there
     builtin:prose    the language reference (`pydoc_data.topics`), split by topic, and the English dialogues of
                      the PyPI package chatterbot-corpus (BSD licence), split by the question that opens them
 
+For training, a .jsonl may also hold conversations (see conversations.py), one per line.
+
 A user's file is a .txt (passages, cut at blank lines) or a .jsonl (one object with a "text" per line), split by the
 hash of each document: equal documents fall on one side, wherever they stand. One document in eight is held out.
 """
@@ -24,9 +26,10 @@ from typing import Literal, NamedTuple
 import yaml
 from pydantic import Field, JsonValue
 
+from suture.conversations import EXPECTED, ChatFormat, Message, read_conversation, recognise
 from suture.errors import DataError
 from suture.packages import Package, fetch_package
-from suture.recipe import Part, Text
+from suture.recipe import Data, Part, Text
 from suture.store import canonical_json, durable
 
 PASSAGE_CHARACTERS = 2000
@@ -64,6 +67,20 @@ class PinnedText(Part):
 
     path: Path | None = Field(default=None, exclude=True)
     """Where the file lies; None for a built-in text."""
+
+
+class PinnedData(PinnedText):
+    """Conversations to train on."""
+
+    format: ChatFormat
+    """The form in which each line holds one."""
+
+
+class NumberedConversation(NamedTuple):
+    """A conversation and where it stands."""
+
+    where: str
+    messages: list[Message]
 
 
 class Document(NamedTuple):
@@ -111,6 +128,63 @@ def pin_text(text: Text, part: Literal["train", "heldout"], *, alone: bool = Fal
     )
 
 
+def pin_data(data: Data, *, alone: bool) -> PinnedText | PinnedData:
+    """Pin what a training reads, like `pin_text`; of a file of conversations with the form they are in.
+
+    Raises:
+        DataError: As `pin_text` does; also when a line is not in the form of the first one, or of the one named.
+    """
+    path = Path(data.text)
+    form = data.format
+    if path.suffix == ".jsonl" and not data.text.startswith("builtin:"):
+        number, first = next(iter(_read_objects(path)), (0, None))
+        if first is None:
+            raise DataError("The file holds no text.", where=path, expected="at least one line")
+        form = recognise(first, f"{path}, line {number}") if form == "auto" else form
+    elif form not in ("auto", "text"):
+        raise DataError(
+            "Only a .jsonl file holds conversations.",
+            where=data.text,
+            expected="format auto or text",
+            found=form,
+        )
+    if form in ("auto", "text"):
+        return pin_text(data, "train", alone=alone)
+    pinned = PinnedData(
+        name=path.name,
+        part="all" if alone else "train",
+        sha256=durable.sha256_file(path),
+        weight=data.weight,
+        path=path,
+        format=form,
+    )
+    read_conversations(pinned)
+    return pinned
+
+
+def read_conversations(pinned: PinnedData) -> list[NumberedConversation]:
+    """Return the conversations of a file's part, each once.
+
+    Raises:
+        DataError: When the file is not what was pinned, a line is malformed, or the part is empty.
+    """
+    assert pinned.path is not None  # noqa: S101 -- there are no built-in conversations
+    found: dict[str, NumberedConversation] = {}
+    for number, row in _read_objects(pinned.path):
+        where = f"{pinned.path}, line {number}"
+        messages = read_conversation(row, pinned.format, where)
+        found.setdefault(canonical_json([*messages]), NumberedConversation(where, messages))
+    _check_unchanged(pinned, durable.sha256_file(pinned.path))
+    chosen = [
+        conversation
+        for text, conversation in found.items()
+        if pinned.part == "all" or not _is_held_out(Document(text, text))
+    ]
+    if not chosen:
+        raise _empty_part(pinned)
+    return chosen
+
+
 def read_text(pinned: PinnedText) -> list[str]:
     """Return the documents of a text's part; held-out ones as passages, in an order that mixes their origins.
 
@@ -122,22 +196,10 @@ def read_text(pinned: PinnedText) -> list[str]:
     else:
         documents = _read_file(pinned.path)
         found = durable.sha256_file(pinned.path)
-    if found != pinned.sha256:
-        raise DataError(
-            "The text has changed since it was pinned.",
-            where=pinned.path or pinned.name,
-            expected=pinned.sha256,
-            found=found,
-            way_out="Run the recipe again: what depends on this text is made anew.",
-        )
+    _check_unchanged(pinned, found)
     chosen = [row for row in documents if pinned.part == "all" or _is_held_out(row) == (pinned.part == "heldout")]
     if not chosen:
-        raise DataError(
-            f"No document of this text falls into its {pinned.part} part.",
-            where=pinned.path or pinned.name,
-            expected=f"about one document in {_HELD_OUT_ONE_IN} held out, the others for training",
-            way_out="Give more text, or one file to train on and another to measure on.",
-        )
+        raise _empty_part(pinned)
     return _mixed_passages(chosen) if pinned.part == "heldout" else [row.text for row in chosen]
 
 
@@ -150,6 +212,26 @@ def cut_passages(text: str, characters: int) -> list[str]:
         else:
             passages.append(paragraph)
     return [passage.strip("\n") for passage in passages if passage.strip()]
+
+
+def _check_unchanged(pinned: PinnedText, found: str) -> None:
+    if found != pinned.sha256:
+        raise DataError(
+            "The text has changed since it was pinned.",
+            where=pinned.path or pinned.name,
+            expected=pinned.sha256,
+            found=found,
+            way_out="Run the recipe again: what depends on this text is made anew.",
+        )
+
+
+def _empty_part(pinned: PinnedText) -> DataError:
+    return DataError(
+        f"No document of this text falls into its {pinned.part} part.",
+        where=pinned.path or pinned.name,
+        expected=f"about one document in {_HELD_OUT_ONE_IN} held out, the others for training",
+        way_out="Give more text, or one file to train on and another to measure on.",
+    )
 
 
 def _is_held_out(document: Document) -> bool:
@@ -283,12 +365,27 @@ def _read_jsonl(path: Path, content: str) -> Iterator[str]:
             yield _text_of(line, f"{path}, line {number}")
 
 
-def _text_of(line: str, where: str) -> str:
-    expected = 'one JSON object with a "text", such as {"text": "..."}'
+def _read_objects(path: Path) -> Iterator[tuple[int, dict[str, JsonValue]]]:
+    """Yield the lines of a .jsonl file that are not empty, with their numbers."""
+    for number, line in enumerate(_decode(path).split("\n"), start=1):
+        if line.strip():
+            where = f"{path}, line {number}"
+            row = _parse(line, where, "one JSON object")
+            if not isinstance(row, dict):
+                raise DataError("The line is no JSON object.", where=where, expected=EXPECTED, found=line[:200])
+            yield number, row
+
+
+def _parse(line: str, where: str, expected: str) -> JsonValue:
     try:
-        row: JsonValue = json.loads(line)
+        return json.loads(line)
     except json.JSONDecodeError as error:
         raise DataError("The line is not JSON.", where=where, expected=expected, found=str(error)) from error
+
+
+def _text_of(line: str, where: str) -> str:
+    expected = 'one JSON object with a "text", such as {"text": "..."}'
+    row = _parse(line, where, expected)
     text = row.get("text") if isinstance(row, dict) else None
     if not isinstance(text, str):
         raise DataError("The line has no text.", where=where, expected=expected, found=line[:200])

@@ -21,7 +21,7 @@ from suture.bench.perplexity import PerplexitySpec
 from suture.bench.suite import select
 from suture.checkpoint.layers import text_section
 from suture.checkpoint.layout import Layout
-from suture.corpus import PinnedText, pin_text
+from suture.corpus import PinnedText, pin_data, pin_text
 from suture.errors import RecipeError
 from suture.gguf.convert import ConvertSpec, Provenance, SourceCredit
 from suture.gguf.imatrix import ImatrixSpec
@@ -38,7 +38,7 @@ from suture.hub.pins import Pinned, pin
 from suture.merge.account import MergePlan
 from suture.merge.plan import plan_merge
 from suture.merge.step import MergeSpec
-from suture.recipe import Divergence, Heal, Imatrix, Merge, Recipe, Source, Speed, Text, Training
+from suture.recipe import Data, Divergence, Heal, Imatrix, Merge, Recipe, Source, Speed, Text, Training
 from suture.steps import PlannedStep, plan_step
 from suture.store import Store
 from suture.store.disk import disk_full
@@ -226,7 +226,7 @@ def _healed(recipe: Recipe, heal: Heal, merged: Model, base: Model, seams: Seque
 def _dataset(label: str, recipe: Recipe, training: Training, tokenizer: PlannedStep) -> PlannedStep:
     sequences = training.steps * training.batch_size * training.gradient_accumulation
     spec = DatasetSpec(
-        texts=_pin_texts(recipe, training.data, "train"),
+        texts=_pin_training(recipe, training.data),
         sequence_length=training.sequence_length,
         sequences=sequences,
         seed=training.seed,
@@ -329,18 +329,31 @@ def _speed(asked: Speed, name: str, gguf: PlannedStep) -> PlannedStep:
     return plan_step(f"speed {name}", "speed", SpeedSpec(**asked.model_dump()), [gguf], tool=expected_version())
 
 
+def _pin_training(recipe: Recipe, data: Sequence[Data]) -> tuple[PinnedText, ...]:
+    """Pin what a training reads; a file that nothing is measured on is used whole."""
+    measured = _uses(recipe)["heldout"]
+    return _named_apart([pin_data(one, alone=one.text not in measured) for one in data])
+
+
 def _pin_texts(recipe: Recipe, texts: Sequence[Text], part: Literal["train", "heldout"]) -> tuple[PinnedText, ...]:
     """Pin texts; a file that serves training (or calibration) alone, or measuring alone, is used whole, not split."""
+    other = _uses(recipe)["heldout" if part == "train" else "train"]
+    return _named_apart([pin_text(text, part, alone=text.text not in other) for text in texts])
+
+
+def _uses(recipe: Recipe) -> dict[str, set[str]]:
+    """Return the texts that anything is trained on or calibrated with, and those that anything is measured on."""
     trainings = [*(source.finetune for source in recipe.sources), recipe.heal]
     trained = [text for training in trainings if training for text in training.data]
     calibrated = [recipe.gguf.imatrix.text] if recipe.gguf.imatrix else []
     compared = [recipe.benchmark.divergence.text] if recipe.benchmark.divergence else []
-    uses = {
+    return {
         "train": {text.text for text in (*trained, *calibrated)},
         "heldout": {text.text for text in (*recipe.benchmark.perplexity.texts, *compared)},
     }
-    other = uses["heldout" if part == "train" else "train"]
-    pinned = tuple(pin_text(text, part, alone=text.text not in other) for text in texts)
+
+
+def _named_apart(pinned: Sequence[PinnedText]) -> tuple[PinnedText, ...]:
     names = [text.name for text in pinned]
     if len(set(names)) < len(names):
         raise RecipeError(
@@ -350,7 +363,7 @@ def _pin_texts(recipe: Recipe, texts: Sequence[Text], part: Literal["train", "he
             found=", ".join(names),
             way_out="Rename one of the files.",
         )
-    return pinned
+    return tuple(pinned)
 
 
 def _named(models: Sequence[Model], name: str) -> Model:

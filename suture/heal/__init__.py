@@ -1,6 +1,7 @@
 """Healing: training data, training, and fusing what was learned into the 16-bit checkpoint.
 
-    dataset.py       step: texts to rows of tokens
+    dataset.py       step: texts and conversations to rows of tokens
+    chat.py          one conversation in the model's chat template, and what of it is learned
     seam.py          which layers to train, which to damp: the recipe's heal as a training's spec
     train.py         step: starts and follows the training process
     training.py      that process: answers with a result or a failure

@@ -1,4 +1,7 @@
-"""The tokenised training data: rows of tokens, blended from texts, in the order in which training takes them.
+"""The tokenised training data: rows of tokens, blended by weight, in the order in which training takes them.
+
+Plain text is packed: documents end to end, cut into rows of one length. A conversation is a row of its own, as long
+as it is; one that is longer than a row may be is left out, since cut off it would teach to stop in mid-sentence.
 
 train.safetensors holds the rows end to end, so that rows of different lengths need no padding on disk:
 
@@ -24,8 +27,9 @@ from tokenizers import Tokenizer
 
 from suture.checkpoint.layout import read_layout, require_tokenizer
 from suture.checkpoint.strict_json import read_json_object
-from suture.corpus import PinnedText, read_text
+from suture.corpus import PinnedData, PinnedText, read_conversations, read_text
 from suture.errors import DataError, SourceError
+from suture.heal.chat import ChatEncoder, Sample
 from suture.progress import Progress
 from suture.recipe import Part
 from suture.store import Artifact, Workspace
@@ -36,17 +40,17 @@ SUMMARY = "dataset.json"
 _BATCH = 32
 """Documents given to the tokenizer at once; it works on them in parallel."""
 
-Rows = NDArray[np.int32]  # (rows, sequence_length)
+Packed = NDArray[np.int32]  # (rows, sequence_length)
 
 
 class DatasetSpec(Part):
     """What a training's data is made of."""
 
-    texts: Annotated[tuple[PinnedText, ...], Field(min_length=1)]
-    """The texts, blended by weight."""
+    texts: Annotated[tuple[PinnedData | PinnedText, ...], Field(min_length=1)]
+    """The texts and conversations, blended by weight."""
 
     sequence_length: int = Field(ge=16)
-    """Tokens per row."""
+    """Tokens per row, at most."""
 
     sequences: int = Field(ge=1)
     """Rows; a text with fewer is gone through again, in another order."""
@@ -60,16 +64,23 @@ class _Share:
     """One text's part of the blend."""
 
     text: PinnedText
-    rows: Rows
+    rows: list[Sample]
     available: int
     """Different rows that the text gives."""
+    too_long: int
+    """Conversations left out for their length."""
+    silent: int
+    """Conversations left out since there is nothing to learn in them."""
 
     def summary(self) -> dict[str, JsonValue]:
         return {
             "name": self.text.name,
             "sequences": len(self.rows),
-            "tokens": self.rows.size,
+            "tokens": sum(len(row.ids) for row in self.rows),
+            "learned_tokens": sum(row.learned for row in self.rows),
             "epochs": round(len(self.rows) / self.available, 4),
+            "too_long": self.too_long,
+            "silent": self.silent,
         }
 
 
@@ -85,19 +96,20 @@ def dataset(
         progress: Told the documents that are tokenised.
 
     Raises:
-        DataError: When a text has changed or is shorter than one row.
-        SourceError: When the checkpoint has no tokenizer, or the tokenizer no end token.
+        DataError: When a text has changed or is shorter than one row, or no conversation can be learned from.
+        SourceError: When the checkpoint has no tokenizer, no chat template, or the tokenizer no end token.
     """
     (parent,) = parents
     encoder = _Encoder.load(parent.path)
     counts = _apportion([text.weight for text in spec.texts], spec.sequences)
     shares = [_share(text, count, spec, encoder, progress) for text, count in zip(spec.texts, counts, strict=True)]
-    rows = np.concatenate([share.rows for share in shares])
-    rows = rows[_shuffled(len(rows), f"blend {spec.seed}")]
+    rows = [row for share in shares for row in share.rows]
+    rows = [rows[index] for index in _shuffled(len(rows), f"blend {spec.seed}")]
     _write_rows(rows, work.out / ROWS)
     facts: dict[str, JsonValue] = {
         "sequences": len(rows),
-        "tokens": rows.size,
+        "tokens": sum(len(row.ids) for row in rows),
+        "learned_tokens": sum(row.learned for row in rows),
         "texts": [share.summary() for share in shares],
     }
     (work.out / SUMMARY).write_text(json.dumps(facts, indent=1) + "\n")
@@ -108,6 +120,7 @@ def dataset(
 class _Encoder:
     """A tokenizer, and the token that ends a document."""
 
+    folder: Path
     tokenizer: Tokenizer
     end: int
 
@@ -128,7 +141,7 @@ class _Encoder:
                 expected="an eos_token that is in tokenizer.json",
                 found=token,
             )
-        return cls(tokenizer, end)
+        return cls(folder, tokenizer, end)
 
     def encode(self, documents: Sequence[str]) -> Iterator[list[int]]:
         """Yield each document's tokens: with the start token if the tokenizer sets one, and the end token."""
@@ -139,17 +152,57 @@ class _Encoder:
 
 def _share(text: PinnedText, count: int, spec: DatasetSpec, encoder: _Encoder, progress: Progress) -> _Share:
     """Return `count` rows of a text: all of its rows in a shuffled order, again and again."""
-    rows = _pack(text, spec.sequence_length, encoder, progress)
+    if isinstance(text, PinnedData):
+        made = _converse(text, encoder, progress)
+        rows = [row for row in made if row.learned and len(row.ids) <= spec.sequence_length]
+        silent = sum(not row.learned for row in made)
+        left_out = {"silent": silent, "too_long": len(made) - len(rows) - silent}
+        if not rows:
+            raise _nothing_learned(text, made, spec.sequence_length)
+    else:
+        packed = _pack(text, spec.sequence_length, encoder, progress)
+        rows = [Sample(ids, ids) for ids in map(tuple, packed.tolist())]
+        left_out = {"silent": 0, "too_long": 0}
     epochs = -(-count // len(rows))
     order = [
         index
         for epoch in range(epochs)
         for index in _shuffled(len(rows), f"{text.name} {text.sha256} {spec.seed} {epoch}")
     ]
-    return _Share(text, rows[order[:count]], available=len(rows))
+    return _Share(text, [rows[index] for index in order[:count]], available=len(rows), **left_out)
 
 
-def _pack(text: PinnedText, length: int, encoder: _Encoder, progress: Progress) -> Rows:
+def _converse(text: PinnedData, encoder: _Encoder, progress: Progress) -> list[Sample]:
+    """Return each conversation as a sample."""
+    conversations = read_conversations(text)
+    chat = ChatEncoder(encoder.folder, encoder.tokenizer)
+    samples: list[Sample] = []
+    for conversation in conversations:
+        samples.append(chat.encode(conversation.messages, conversation.where))
+        progress.update(len(samples), len(conversations), f"conversations of {text.name}")
+    return samples
+
+
+def _nothing_learned(text: PinnedData, made: Sequence[Sample], length: int) -> DataError:
+    said = [row for row in made if row.learned]
+    if not said:
+        return DataError(
+            "In none of the conversations does the assistant say anything.",
+            where=text.path,
+            expected="at least one turn of the role assistant",
+            found=f"{len(made)} conversations without one",
+            way_out="Check the roles, or give it as plain text: a field called text.",
+        )
+    return DataError(
+        "Every conversation is longer than one training sequence.",
+        where=text.path,
+        expected=f"some of at most {length} tokens",
+        found=f"{len(said)} conversations of {min(len(row.ids) for row in said)} tokens or more",
+        way_out="Raise sequence_length, or give shorter conversations.",
+    )
+
+
+def _pack(text: PinnedText, length: int, encoder: _Encoder, progress: Progress) -> Packed:
     """Return a text's documents end to end, cut into rows; what is left at the end is not used."""
     documents = read_text(text)
     pieces: list[NDArray[np.int32]] = []
@@ -184,7 +237,10 @@ def _shuffled(count: int, salt: str) -> list[int]:
     return sorted(range(count), key=lambda index: hashlib.sha256(f"{salt} {index}".encode()).digest())
 
 
-def _write_rows(rows: Rows, path: Path) -> None:
-    flat = np.ascontiguousarray(rows).reshape(-1)
-    lengths = np.full(len(rows), rows.shape[1], np.int32)
-    safetensors.numpy.save_file({"input_ids": flat, "labels": flat, "lengths": lengths}, path)  # pyright: ignore[reportUnknownMemberType] -- of a path-like thing
+def _write_rows(rows: Sequence[Sample], path: Path) -> None:
+    tensors = {
+        "input_ids": np.concatenate([np.array(row.ids, np.int32) for row in rows]),
+        "labels": np.concatenate([np.array(row.labels, np.int32) for row in rows]),
+        "lengths": np.array([len(row.ids) for row in rows], np.int32),
+    }
+    safetensors.numpy.save_file(tensors, path)  # pyright: ignore[reportUnknownMemberType] -- of a path-like thing

@@ -27,13 +27,11 @@ from transformers import PrinterCallback, Trainer, TrainingArguments, set_seed
 
 from suture.errors import HostError
 from suture.heal import checkpoints
+from suture.heal.chat import NO_LOSS
 from suture.heal.gates import GateSet
 from suture.heal.model import add_adapter, load_model, save_adapter
 from suture.heal.recorder import Recorder
 from suture.heal.train import LOSSES, TrainJob, TrainSpec
-
-NO_LOSS = -100
-"""The label of a token that is read but not learned."""
 
 Row = dict[str, Tensor]
 

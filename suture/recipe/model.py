@@ -32,10 +32,18 @@ class Text(Part):
     """Its share of the blend, relative to the other weights."""
 
 
+class Data(Text):
+    """A text or a set of conversations to train on."""
+
+    format: Literal["auto", "text", "messages", "sharegpt", "alpaca", "prompt_completion"] = "auto"
+    """What the lines of a .jsonl file hold; `auto` tells by the first line. Conversations are put into the model's
+    own chat template, and only what the assistant says is learned."""
+
+
 class Training(Part):
     """Settings of a LoRA or QLoRA training; the defaults are those of the published 18B heal."""
 
-    data: Annotated[tuple[Text, ...], Field(min_length=1)]
+    data: Annotated[tuple[Data, ...], Field(min_length=1)]
     """What to train on, blended by weight."""
 
     method: Literal["lora", "qlora"] = "qlora"
