@@ -65,10 +65,14 @@ class SutureError(Exception):
         return _harmless("\n".join([self.problem, *lines]))
 
 
+def printable(text: str) -> str:
+    """Return a text with everything written out that would command a terminal."""
+    return "".join(c if c.isprintable() or c in "\n\t" else c.encode("unicode_escape").decode() for c in text)
+
+
 def _harmless(text: str) -> str:
     """Write out what would command a terminal, and cut endless lines: strangers choose names of files and tensors."""
-    plain = "".join(c if c.isprintable() or c in "\n\t" else c.encode("unicode_escape").decode() for c in text)
-    lines = plain.split("\n")
+    lines = printable(text).split("\n")
     return "\n".join(line if len(line) <= _LONGEST_LINE else f"{line[:_LONGEST_LINE]} ..." for line in lines)
 
 

@@ -68,6 +68,8 @@ class Model:
         layout: What it will hold.
         provenance: Where it came from.
         folder: Where its tokenizer lies already, if it does.
+        tokenizer: The first step that has its tokenizer, where that is not the one that makes it: no text need wait
+            for a training.
     """
 
     name: str
@@ -76,6 +78,7 @@ class Model:
     layout: Layout
     provenance: Provenance
     folder: Path | None = None
+    tokenizer: PlannedStep | None = None
 
 
 @dataclass(frozen=True)
@@ -185,7 +188,7 @@ def _source(recipe: Recipe, source: Source, pinned: Pinned) -> Model:
         step = _tuned(source.name, "finetune", plain_spec(source.finetune), step, data, layout)
     as_it_came = pinned.adapter is None and source.finetune is None
     provenance = Provenance(name=source.name, recipe="" if as_it_came else recipe.name, sources=tuple(credits_))
-    return Model(source.name, "source", step, layout, provenance, pinned.folder)
+    return Model(source.name, "source", step, layout, provenance, pinned.folder, _fetch(pinned))
 
 
 def _fetch(pinned: Pinned) -> PlannedStep:
@@ -211,7 +214,7 @@ def _merged(recipe: Recipe, merge: Merge, name: str, known: Sequence[Model]) -> 
 
 
 def _healed(recipe: Recipe, heal: Heal, merged: Model, base: Model, seams: Sequence[int]) -> list[Model]:
-    data = _dataset("dataset heal", recipe, heal, base.step)
+    data = _dataset("dataset heal", recipe, heal, base.tokenizer or base.step)
     spec = heal_spec(heal, recipe.merge, seams, merged.layout.layers)
     healed = _tuned("healed", "heal", spec, merged.step, data, merged.layout)
     provenance = merged.provenance.model_copy(update={"name": f"{recipe.name}-healed"})

@@ -2,6 +2,7 @@
 
 runs.py        whole runs
 models.py      checkpoints and recipes at hand
+heal.py        healing alone, and a look at what it trains on
 bench.py       measuring a model
 store.py       what runs have made
 toolchain.py   llama.cpp
@@ -13,7 +14,7 @@ import sys
 
 import typer
 
-from suture.cli import bench, models, runs, store, toolchain
+from suture.cli import bench, heal, models, runs, store, toolchain
 from suture.errors import SutureError
 
 app = typer.Typer(
@@ -25,7 +26,7 @@ app = typer.Typer(
 recipe_app = typer.Typer(no_args_is_help=True, help="Translate recipes of other tools.")
 for command in (
     *(runs.plan, runs.schema, runs.run, runs.up, runs.report, runs.compare),
-    *(models.merge, models.quantize, models.inspect, models.diff, bench.bench),
+    *(models.merge, models.quantize, models.inspect, models.diff, bench.bench, heal.heal),
 ):
     app.command()(command)
 recipe_app.command("from-mergekit")(models.from_mergekit)
