@@ -6,10 +6,9 @@ The built-in texts are made of what every Python installation carries, and there
     builtin:prose    the language reference (`pydoc_data.topics`), split by topic, and the English dialogues of
                      the PyPI package chatterbot-corpus (BSD licence), split by the question that opens them
 
-For training, a .jsonl may also hold conversations (see conversations.py), one per line.
-
 A user's file is a .txt (passages, cut at blank lines) or a .jsonl (one object with a "text" per line), split by the
 hash of each document: equal documents fall on one side, wherever they stand. One document in eight is held out.
+For training, a .jsonl may hold conversations instead, one per line (see conversations.py).
 """
 
 from __future__ import annotations
@@ -69,7 +68,7 @@ class PinnedText(Part):
     """Where the file lies; None for a built-in text."""
 
 
-class PinnedData(PinnedText):
+class PinnedConversations(PinnedText):
     """Conversations to train on."""
 
     format: ChatFormat
@@ -128,7 +127,7 @@ def pin_text(text: Text, part: Literal["train", "heldout"], *, alone: bool = Fal
     )
 
 
-def pin_data(data: Data, *, alone: bool) -> PinnedText | PinnedData:
+def pin_data(data: Data, *, alone: bool) -> PinnedText | PinnedConversations:
     """Pin what a training reads, like `pin_text`; of a file of conversations with the form they are in.
 
     Raises:
@@ -150,7 +149,7 @@ def pin_data(data: Data, *, alone: bool) -> PinnedText | PinnedData:
         )
     if form in ("auto", "text"):
         return pin_text(data, "train", alone=alone)
-    pinned = PinnedData(
+    pinned = PinnedConversations(
         name=path.name,
         part="all" if alone else "train",
         sha256=durable.sha256_file(path),
@@ -162,7 +161,7 @@ def pin_data(data: Data, *, alone: bool) -> PinnedText | PinnedData:
     return pinned
 
 
-def read_conversations(pinned: PinnedData) -> list[NumberedConversation]:
+def read_conversations(pinned: PinnedConversations) -> list[NumberedConversation]:
     """Return the conversations of a file's part, each once.
 
     Raises:

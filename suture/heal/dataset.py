@@ -27,7 +27,7 @@ from tokenizers import Tokenizer
 
 from suture.checkpoint.layout import read_layout, require_tokenizer
 from suture.checkpoint.strict_json import read_json_object
-from suture.corpus import PinnedData, PinnedText, read_conversations, read_text
+from suture.corpus import PinnedConversations, PinnedText, read_conversations, read_text
 from suture.errors import DataError, SourceError
 from suture.heal.chat import ChatEncoder, Sample
 from suture.progress import Progress
@@ -46,7 +46,7 @@ Packed = NDArray[np.int32]  # (rows, sequence_length)
 class DatasetSpec(Part):
     """What a training's data is made of."""
 
-    texts: Annotated[tuple[PinnedData | PinnedText, ...], Field(min_length=1)]
+    texts: Annotated[tuple[PinnedConversations | PinnedText, ...], Field(min_length=1)]
     """The texts and conversations, blended by weight."""
 
     sequence_length: int = Field(ge=16)
@@ -152,7 +152,7 @@ class _Encoder:
 
 def _share(text: PinnedText, count: int, spec: DatasetSpec, encoder: _Encoder, progress: Progress) -> _Share:
     """Return `count` rows of a text: all of its rows in a shuffled order, again and again."""
-    if isinstance(text, PinnedData):
+    if isinstance(text, PinnedConversations):
         made = _converse(text, encoder, progress)
         rows = [row for row in made if row.learned and len(row.ids) <= spec.sequence_length]
         silent = sum(not row.learned for row in made)
@@ -172,7 +172,7 @@ def _share(text: PinnedText, count: int, spec: DatasetSpec, encoder: _Encoder, p
     return _Share(text, [rows[index] for index in order[:count]], available=len(rows), **left_out)
 
 
-def _converse(text: PinnedData, encoder: _Encoder, progress: Progress) -> list[Sample]:
+def _converse(text: PinnedConversations, encoder: _Encoder, progress: Progress) -> list[Sample]:
     """Return each conversation as a sample."""
     conversations = read_conversations(text)
     chat = ChatEncoder(encoder.folder, encoder.tokenizer)
@@ -183,7 +183,7 @@ def _converse(text: PinnedData, encoder: _Encoder, progress: Progress) -> list[S
     return samples
 
 
-def _nothing_learned(text: PinnedData, made: Sequence[Sample], length: int) -> DataError:
+def _nothing_learned(text: PinnedConversations, made: Sequence[Sample], length: int) -> DataError:
     said = [row for row in made if row.learned]
     if not said:
         return DataError(

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from suture.conversations import read_conversation, recognise
-from suture.corpus import PinnedData, pin_data, read_conversations
+from suture.corpus import PinnedConversations, pin_data, read_conversations
 from suture.errors import DataError
 from suture.recipe import Data
 
@@ -92,9 +92,9 @@ def write(path: Path, *lines: object) -> Path:
     return path
 
 
-def pin(path: Path, **fields: Any) -> PinnedData:
+def pin(path: Path, **fields: Any) -> PinnedConversations:
     pinned = pin_data(Data(text=str(path), **fields), alone=True)
-    assert isinstance(pinned, PinnedData)
+    assert isinstance(pinned, PinnedConversations)
     return pinned
 
 
@@ -108,7 +108,7 @@ def test_equal_conversations_are_read_once_and_know_their_line(tmp_path: Path) -
 
 def test_a_file_of_texts_stays_text(tmp_path: Path) -> None:
     path = write(tmp_path / "x.jsonl", {"text": "seam"})
-    assert not isinstance(pin_data(Data(text=str(path)), alone=True), PinnedData)
+    assert not isinstance(pin_data(Data(text=str(path)), alone=True), PinnedConversations)
 
 
 @pytest.mark.parametrize(

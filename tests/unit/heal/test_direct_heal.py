@@ -16,7 +16,6 @@ from suture.direct_heal import preview_data
 from suture.errors import RecipeError
 from suture.progress import Silent
 from suture.recipe import load_recipe
-from tests.unit.heal.conftest import make_rows, pico, tokenizer_folder  # noqa: F401 -- fixtures
 
 TEMPLATE = """\
 {%- for m in messages -%}{{ '[' + m.role + ']\\n' + m.content + '\\n' }}{%- endfor -%}
@@ -24,7 +23,7 @@ TEMPLATE = """\
 
 
 @pytest.fixture
-def recipe(tmp_path: Path, pico: Path, monkeypatch: pytest.MonkeyPatch) -> Path:  # noqa: F811 -- the fixture
+def recipe(tmp_path: Path, pico: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("SUTURE_STORE", str(tmp_path / "store"))
     monkeypatch.setattr("suture.plan.expected_version", lambda: "llama.cpp of this test")
     model = tmp_path / "model"
