@@ -21,7 +21,7 @@ LAYERS, WIDTH = 4, 16
 
 @pytest.fixture(autouse=True)
 def _no_tools(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("suture.plan.expected_version", lambda: "llama.cpp of this test")
+    monkeypatch.setattr("suture.plan.arms.expected_version", lambda: "llama.cpp of this test")
 
 
 def write_model(folder: Path) -> None:

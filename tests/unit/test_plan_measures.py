@@ -24,8 +24,8 @@ VOCABULARY, WIDTH = 40, 16
 def required(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The tools that plans require, of a llama.cpp that need not be there."""
     names: list[str] = []
-    monkeypatch.setattr("suture.plan.require", names.append)
-    monkeypatch.setattr("suture.plan.expected_version", lambda: "llama.cpp of this test")
+    monkeypatch.setattr("suture.plan.arms.require", names.append)
+    monkeypatch.setattr("suture.plan.arms.expected_version", lambda: "llama.cpp of this test")
     return names
 
 

@@ -25,7 +25,7 @@ TEMPLATE = """\
 @pytest.fixture
 def recipe(tmp_path: Path, pico: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("SUTURE_STORE", str(tmp_path / "store"))
-    monkeypatch.setattr("suture.plan.expected_version", lambda: "llama.cpp of this test")
+    monkeypatch.setattr("suture.plan.arms.expected_version", lambda: "llama.cpp of this test")
     model = tmp_path / "model"
     model.mkdir()
     for file in pico.iterdir():
