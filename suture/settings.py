@@ -45,6 +45,14 @@ class Settings(BaseSettings):
     parallel_steps: int = Field(
         default=2, ge=1, description="Steps that may run side by side (SUTURE_PARALLEL_STEPS)."
     )
+    parallel_downloads: int = Field(
+        default=4, ge=1, description="Files of a model that are fetched at once (SUTURE_PARALLEL_DOWNLOADS)."
+    )
+    download_limit: int | None = Field(
+        default=None,
+        ge=1,
+        description="Bytes per second that all downloads may take together (SUTURE_DOWNLOAD_LIMIT).",
+    )
     api_key: SecretStr | None = Field(
         default=None, description="Key of an endpoint that is measured by its URL (SUTURE_API_KEY)."
     )

@@ -26,6 +26,14 @@ _MAX_DIMENSIONS = 16
 _MAX_NAME = 1000  # characters
 _FETCH_AGAIN = "The file is damaged or was not fetched to its end: fetch it again."
 _POINTER = b"version "  # how the texts begin that git leaves in place of large files
+_DISGUISED = {
+    b"GGUF": "a GGUF",
+    b"PK\3\4": "a zip archive, as PyTorch's pickles are",
+    **{b"\x80%c" % version: "a pickle, which can run code" for version in range(2, 6)},
+    b"\x1f\x8b": "a gzip archive",
+    b"<": "a web page",
+}
+"""How other kinds of files begin. Read as a length, it is longer than the file: safetensors may begin so too."""
 
 
 @dataclass(frozen=True)
@@ -80,6 +88,14 @@ def header_length(prefix: bytes, file_bytes: int, where: str | Path) -> int:
     if len(prefix) == LENGTH_BYTES and file_bytes - LENGTH_BYTES >= length:
         check_json_size(length, where)
         return length
+    for start, kind in _DISGUISED.items():
+        if prefix.startswith(start):
+            raise CheckpointError(
+                "A file is named like safetensors, and is something else.",
+                where=where,
+                expected="a safetensors file",
+                found=kind,
+            )
     raise CheckpointError(
         "A safetensors file ends before its header does.",
         where=where,

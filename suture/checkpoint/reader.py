@@ -126,13 +126,23 @@ def check_length(size: int, extent: Extent) -> None:
 
 def count_nonfinite(checkpoint: Checkpoint, progress: Progress) -> NonFinite:
     """Read all tensors once and count NaN and infinities among their bf16, f16 and f32 numbers."""
-    nan = inf = done = 0
+    found = nonfinite_by_tensor(checkpoint, progress).values()
+    return NonFinite(sum(each.nan for each in found), sum(each.inf for each in found))
+
+
+def nonfinite_by_tensor(checkpoint: Checkpoint, progress: Progress) -> dict[str, NonFinite]:
+    """Read all tensors once; return how many NaN and infinities there are in each that has any."""
+    found: dict[str, NonFinite] = {}
+    done = 0
     for name, info in checkpoint.layout.tensors.items():
+        nan = inf = 0
         for chunk in read_chunks(checkpoint.extents[name], _COUNTING_CHUNK):
-            found = count_in(chunk, info.dtype)
-            nan, inf, done = nan + found.nan, inf + found.inf, done + len(chunk)
+            counted = count_in(chunk, info.dtype)
+            nan, inf, done = nan + counted.nan, inf + counted.inf, done + len(chunk)
             progress.update(done, checkpoint.layout.size, "bytes")
-    return NonFinite(nan, inf)
+        if nan or inf:
+            found[name] = NonFinite(nan, inf)
+    return found
 
 
 def count_in(chunk: bytes, dtype: str) -> NonFinite:

@@ -15,7 +15,8 @@ from suture.errors import CheckpointError, SourceError
 INDEX = "model.safetensors.index.json"
 SINGLE = "model.safetensors"
 _WEIGHTS = ".safetensors"
-_PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".msgpack", ".h5")
+PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".msgpack", ".h5")
+"""How files end that hold weights in a form that can run code when it is read."""
 
 
 def read_shards(folder: Path) -> dict[str, Header]:
@@ -95,7 +96,7 @@ def find_weights(files: Collection[str], where: str | Path) -> str:
             found="both",
             way_out="Remove the one that is out of date.",
         )
-    pickles = sorted(name for name in files if name.endswith(_PICKLES))
+    pickles = sorted(name for name in files if name.endswith(PICKLES))
     raise SourceError(
         "The model has no weights in safetensors.",
         where=where,

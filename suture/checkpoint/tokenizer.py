@@ -182,7 +182,7 @@ def _further_tokens(folder: Path, config: Object) -> Iterator[tuple[str, Object]
     older: Object = {}
     match config.get("added_tokens_decoder"):
         case dict(decoder):
-            for _, entry in sorted(decoder.items(), key=lambda item: int(item[0]) if item[0].isdecimal() else 0):
+            for _, entry in sorted(decoder.items(), key=lambda item: _number(item[0])):
                 yield from _token(entry)
         case _:
             older = _read_optional(folder / _SPECIAL_TOKENS)
@@ -195,6 +195,11 @@ def _further_tokens(folder: Path, config: Object) -> Iterator[tuple[str, Object]
         tokens = named.get(key)
         for token in tokens if isinstance(tokens, list) else []:
             yield from _token(token)
+
+
+def _number(text: str) -> int:
+    """Return the id that a name of `added_tokens_decoder` spells; 0 if it spells none."""
+    return int(text) if text.isdecimal() and len(text) < 10 else 0
 
 
 def _token(value: JsonValue) -> Iterator[tuple[str, Object]]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Literal, assert_never
 
@@ -15,16 +16,21 @@ from pydantic import Field, JsonValue
 
 from suture.checkpoint.adapter import open_adapter
 from suture.checkpoint.layout import require_tokenizer
-from suture.checkpoint.reader import Checkpoint, count_nonfinite, open_checkpoint
+from suture.checkpoint.reader import Checkpoint, nonfinite_by_tensor, open_checkpoint
 from suture.errors import SourceError
 from suture.hub.builtin import find_builtin, write_builtin
-from suture.hub.download import download, is_complete
+from suture.hub.client import translating
 from suture.hub.folder import copy_folder
+from suture.hub.gates import check_model
 from suture.hub.licences import licence_of_folder
-from suture.hub.repository import Content, headers, look_up, skeleton, speaking_of, url_of
+from suture.hub.repository import Content, look_up, naming, naming_instead, obtain, skeleton
+from suture.hub.transfer import receive_all
 from suture.progress import Progress
 from suture.recipe import Part
+from suture.settings import settings
 from suture.store import Artifact, Workspace, canonical_json, durable
+
+_TENSORS_NAMED = 20
 
 
 class HubFetch(Part):
@@ -83,8 +89,8 @@ def fetch(
         progress: Is told the bytes of all files.
 
     Returns:
-        `model`, `commit`, `licence`, `tensors`, `parameters`, `bytes`, `nan`, `inf`; `note` where a reader of results
-        must know something.
+        `model`, `commit`, `licence`, `tensors`, `parameters`, `bytes`, `nan`, `inf`; `broken_tensors`, the first of
+        those that hold NaN or infinities, if any do; `note` where a reader of results must know something.
 
     Raises:
         SourceError: When a file is not what was pinned, or an adapter holds a number that is none: it would spread
@@ -97,23 +103,29 @@ def fetch(
     origin = _gather(spec, folder, work.scratch, progress)
     progress.say("checking the weights")
     checkpoint = open_adapter(folder) if isinstance(spec, AdapterFetch) else _open_model(folder)
-    nonfinite = count_nonfinite(checkpoint, progress)
-    if isinstance(spec, AdapterFetch) and (nonfinite.nan or nonfinite.inf):
+    broken = nonfinite_by_tensor(checkpoint, progress)
+    nan, inf = sum(each.nan for each in broken.values()), sum(each.inf for each in broken.values())
+    if isinstance(spec, AdapterFetch) and broken:
         raise SourceError(
             "The adapter is broken: some of its numbers are none.",
             where=str(origin["model"]),
-            found=f"{nonfinite.nan} NaN, {nonfinite.inf} infinite",
+            found=f"{nan} NaN, {inf} infinite",
             way_out="Use an earlier checkpoint of the adapter's training.",
         )
+    if broken:
+        first = ", ".join(islice(broken, _TENSORS_NAMED))
+        progress.say(f"{nan} NaN and {inf} infinities, in {len(broken)} tensors: {first}")
     facts: dict[str, JsonValue] = {
         **origin,
         "licence": licence_of_folder(folder),
         "tensors": len(checkpoint.layout.tensors),
         "parameters": checkpoint.layout.parameters,
         "bytes": checkpoint.layout.size,
-        "nan": nonfinite.nan,
-        "inf": nonfinite.inf,
+        "nan": nan,
+        "inf": inf,
     }
+    if broken:
+        facts["broken_tensors"] = [*islice(broken, _TENSORS_NAMED)]
     for path in durable.walk_files(folder):
         path.rename(work.out / path.name)
     return facts
@@ -136,6 +148,9 @@ def _gather(
             return {"model": spec.repo, "commit": spec.commit}
         case LocalFetch():
             copy_folder(spec.path, spec.files, folder, lambda done, total: progress.update(done, total, "bytes"))
+            if content == "checkpoint":
+                with naming_instead(spec.path, folder):
+                    check_model(folder)
             return {"model": spec.path.name, "commit": spec.digest}
         case BuiltinFetch():
             builtin = find_builtin(spec.name)
@@ -148,19 +163,16 @@ def _gather(
 
 def _download_repository(spec: HubFetch, content: Content, folder: Path, progress: Progress) -> None:
     listing = look_up(spec.repo, spec.commit, content)
-    wanted = {path.name for path in skeleton(listing).iterdir()}
+    known = skeleton(listing)
+    if content == "checkpoint":  # before gigabytes are fetched: all but the numbers is known
+        with naming(listing, known):
+            check_model(known)
+    wanted = {path.name for path in known.iterdir()}
     files = [file for file in listing.files if file.name in wanted]
-    total = sum(file.size for file in files)
-    done = 0
-
-    def count(received: int) -> None:
-        nonlocal done
-        done += received
-        progress.update(done, total, "bytes")
-
-    with speaking_of(spec.repo, spec.commit):
-        for file in files:
-            if is_complete(file, folder / file.name):
-                count(file.size)
-            else:
-                download(file, url_of(listing, file.name), headers(), folder / file.name, count)
+    with translating(spec.repo, spec.commit):
+        receive_all(
+            files,
+            lambda file, on_bytes, on_wait: obtain(listing, file, folder, on_bytes, on_wait),
+            settings().parallel_downloads,
+            progress,
+        )

@@ -17,6 +17,7 @@ from suture.checkpoint.layout import Layout, layout_of, require_tokenizer
 from suture.checkpoint.shards import read_shards
 from suture.errors import SourceError
 from suture.hub.files import chosen, is_of_adapter
+from suture.hub.gates import check_files, check_limits
 from suture.settings import settings
 from suture.store import durable
 
@@ -32,7 +33,9 @@ def read_folder(folder: Path) -> Layout:
         CheckpointError: When a file is malformed.
     """
     shards = read_shards(folder)
+    check_files(folder)
     layout = layout_of(folder, shards)
+    check_limits(layout.config, layout.where)
     require_tokenizer(layout, folder)
     return replace(layout, files=chosen(layout.files, shards))
 
@@ -84,7 +87,7 @@ def copy_folder(
     total = sum((source / name).stat().st_size for name in files)
     done = 0
     for name, digest in files.items():
-        for copied in _copy(source / name, target / name):
+        for copied in copy_file(source / name, target / name):
             done += copied
             on_progress(done, total)
         found = durable.sha256_file(target / name)
@@ -92,8 +95,8 @@ def copy_folder(
             raise _changed(source / name, digest, found)
 
 
-def _copy(source: Path, target: Path) -> Iterator[int]:
-    """Copy a file in chunks; yields the size of each."""
+def copy_file(source: Path, target: Path) -> Iterator[int]:
+    """Copy a file in chunks, which share their blocks where the file system can; yields the size of each."""
     with source.open("rb") as reader, target.open("wb") as writer:
         while copied := _copy_some(reader.fileno(), writer.fileno()):
             yield copied

@@ -5,27 +5,28 @@ What is told of a commit never changes, so it is kept in the cache, below `hub/<
     listing.json   the files with size and digest
     skeleton/      the checkpoint's small files, and each shard with its header and a hole where its numbers would be
     adapter/       the same two of the adapter that the repository holds, if it was asked for one
+
+Beside the commits, `refs/` remembers which commit a branch was when the hub was last asked: offline, it is that.
 """
 
 from __future__ import annotations
 
 import contextlib
-import os
 import re
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import Literal
-
-import httpx
-from huggingface_hub import errors
+from urllib.parse import quote
 
 from suture.checkpoint.adapter import ADAPTER, require_adapter
 from suture.checkpoint.header import LENGTH_BYTES
 from suture.checkpoint.shards import INDEX, find_weights, parse_weight_map
 from suture.checkpoint.strict_json import MAX_BYTES, read_json_object
-from suture.errors import InputError, SourceError, TransientError
-from suture.hub.download import RemoteFile, download, read_range
+from suture.errors import InputError
+from suture.hub.client import endpoint, headers, is_offline, speaking_of, token, translating
+from suture.hub.download import RemoteFile, download, is_complete, read_range
 from suture.hub.files import is_beside_weights, is_of_adapter, is_weights
+from suture.hub.hf_cache import seed_part
 from suture.recipe import Part
 from suture.settings import settings
 from suture.store import durable, locks
@@ -56,20 +57,6 @@ class Listing(Part):
         return f"{self.repo} at {self.commit[:12]}"
 
 
-def endpoint() -> str:
-    """Return the hub's address: HF_ENDPOINT, or the public hub."""
-    from huggingface_hub import constants
-
-    return (os.environ.get("HF_ENDPOINT") or constants.ENDPOINT).rstrip("/")
-
-
-def headers() -> dict[str, str]:
-    """Return the headers of a request, with the token in HF_TOKEN and no other."""
-    from huggingface_hub.utils import build_hf_headers  # pyright: ignore[reportUnknownVariableType]
-
-    return build_hf_headers(token=_token() or False, library_name="suture")
-
-
 def url_of(listing: Listing, name: str) -> str:
     """Return the address of a file."""
     from huggingface_hub import hf_hub_url
@@ -85,13 +72,18 @@ def look_up(repo: str, revision: str, content: Content = "checkpoint") -> Listin
             or the network is forbidden.
         TransientError: When the hub cannot be reached.
     """
-    if _COMMIT.fullmatch(revision) and (known := _folder(repo, revision, content) / "listing.json").exists():
+    ref = settings().cache / "hub" / repo.replace("/", "--") / "refs" / quote(revision, safe="")
+    commit = ref.read_text() if is_offline() and ref.is_file() else revision
+    if _COMMIT.fullmatch(commit) and (known := _folder(repo, commit, content) / "listing.json").exists():
         return Listing.model_validate_json(known.read_bytes())
     with speaking_of(repo, revision):
         listing = _ask(repo, revision, content)
-    folder = _folder(repo, listing.commit, content)
-    folder.mkdir(parents=True, exist_ok=True)
-    durable.write_atomically(folder / "listing.json", listing.model_dump_json().encode())
+    for file, text in (
+        (_folder(repo, listing.commit, content) / "listing.json", listing.model_dump_json()),
+        (ref, listing.commit),
+    ):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        durable.write_atomically(file, text.encode())
     return listing
 
 
@@ -110,99 +102,54 @@ def skeleton(listing: Listing) -> Path:
             part = folder / "skeleton.part"
             durable.remove_tree(part)
             part.mkdir()
-            with speaking_of(listing.repo, listing.commit), naming(listing, part):
+            with translating(listing.repo, listing.commit), naming(listing, part):
                 _make_skeleton(listing, part)
             part.rename(target)
     return target
 
 
-@contextlib.contextmanager
-def naming(listing: Listing, folder: Path) -> Generator[None]:
+def obtain(
+    listing: Listing,
+    file: RemoteFile,
+    folder: Path,
+    on_bytes: Callable[[int], None],
+    on_wait: Callable[[int], None],
+) -> None:
+    """Put a file of a repository into a folder: what is there already, or in the hub's own cache, is not fetched.
+
+    Args:
+        listing: The repository.
+        file: The file.
+        folder: Receives it, under its name, once it is verified.
+        on_bytes: As `download` calls it.
+        on_wait: As `download` calls it.
+
+    Raises:
+        Exception: As `download` does; `translating` turns it into Suture's.
+    """
+    target = folder / file.name
+    if is_complete(file, target):
+        on_bytes(file.size)
+        return
+    seed_part(listing.repo, file, target)
+    download(file, url_of(listing, file.name), headers(), target, on_bytes, on_wait)
+
+
+def naming(listing: Listing, folder: Path) -> contextlib.AbstractContextManager[None]:
     """Let errors about files in `folder` name the repository instead."""
+    return naming_instead(listing.where, folder)
+
+
+@contextlib.contextmanager
+def naming_instead(place: str | Path, folder: Path) -> Generator[None]:
+    """Let errors about files in `folder` name another place, which the user knows."""
     try:
         yield
     except InputError as error:
-        where = str(error.where or "").replace(str(folder), listing.where)
+        where = str(error.where or "").replace(str(folder), str(place))
         raise type(error)(
             error.problem, where=where, expected=error.expected, found=error.found, way_out=error.way_out
         ) from error
-
-
-@contextlib.contextmanager
-def speaking_of(repo: str, revision: str) -> Generator[None]:
-    """Turn the hub client's errors into Suture's."""
-    if settings().offline:
-        raise _offline(repo, revision)
-    try:
-        yield
-    except errors.OfflineModeIsEnabled as error:
-        raise _offline(repo, revision) from error
-    except errors.HFValidationError as error:
-        raise SourceError(
-            "This is not the name of a repository.",
-            where=repo,
-            expected="owner/name; a folder begins with /, ./, ../ or ~",
-            way_out="Check the source's model in the recipe.",
-        ) from error
-    except errors.HfHubHTTPError as error:
-        raise _refusal(repo, revision, error) from error
-    except httpx.TransportError as error:
-        raise TransientError(
-            "The hub cannot be reached, or the connection broke off.",
-            where=repo,
-            found=f"{type(error).__name__}: {error}",
-            way_out="Check the network, then run the same command again: what was fetched is kept.",
-        ) from error
-
-
-def _refusal(repo: str, revision: str, error: errors.HfHubHTTPError) -> SourceError | TransientError:
-    """Return Suture's error for an answer of the hub that is not what was asked for."""
-    status = error.response.status_code
-    match error:
-        case errors.GatedRepoError():
-            return SourceError(
-                "The repository is gated: its owner decides who may read it.",
-                where=repo,
-                found="no access with the token in HF_TOKEN" if _token() else "HF_TOKEN is not set",
-                way_out="Ask for access on the repository's page, then set HF_TOKEN to a token of that account.",
-            )
-        case errors.RevisionNotFoundError():
-            return SourceError(
-                "The repository has no such revision.",
-                where=repo,
-                expected="a branch, a tag or a commit",
-                found=revision,
-                way_out="Look at the repository's history on the hub.",
-            )
-        case errors.RepositoryNotFoundError():
-            return SourceError(
-                "There is no such repository, or it is private.",
-                where=repo,
-                way_out="Check its name; for a private one set HF_TOKEN. A folder begins with /, ./, ../ or ~.",
-            )
-        case _ if status in (408, 429) or status >= 500:
-            return TransientError(
-                "The hub is busy or out of order.", where=repo, found=f"status {status}", way_out="Try again later."
-            )
-        case _:
-            return SourceError(
-                "The hub refuses to hand out a file.",
-                where=repo,
-                found=f"status {status} at revision {revision}",
-                way_out="Look at the repository on the hub; if it is restricted, set HF_TOKEN.",
-            )
-
-
-def _offline(repo: str, revision: str) -> SourceError:
-    return SourceError(
-        "The hub is needed, but SUTURE_OFFLINE or HF_HUB_OFFLINE forbids to ask it.",
-        where=f"{repo} at {revision}",
-        way_out="Give the commit of an earlier run as revision, or allow the network.",
-    )
-
-
-def _token() -> str | None:
-    return os.environ.get("HF_TOKEN", "").strip() or None
 
 
 def _folder(repo: str, commit: str, content: Content) -> Path:
@@ -213,7 +160,7 @@ def _folder(repo: str, commit: str, content: Content) -> Path:
 def _ask(repo: str, revision: str, content: Content) -> Listing:
     from huggingface_hub import HfApi
 
-    api = HfApi(endpoint=endpoint(), token=_token() or False, library_name="suture")
+    api = HfApi(endpoint=endpoint(), token=token() or False, library_name="suture")
     info = api.model_info(repo, revision=revision, files_metadata=True, timeout=_API_TIMEOUT)
     siblings = info.siblings or []
     (require_adapter if content == "adapter" else find_weights)([sibling.rfilename for sibling in siblings], repo)
@@ -237,7 +184,7 @@ def _is_wanted(name: str, content: Content) -> bool:
 def _make_skeleton(listing: Listing, folder: Path) -> None:
     for file in listing.files:
         if not is_weights(file.name):
-            download(file, url_of(listing, file.name), headers(), folder / file.name, lambda _: None)
+            obtain(listing, file, folder, lambda _: None, lambda _: None)
     for name in sorted(_shards(listing, folder)):
         with (folder / name).open("wb") as shard:
             shard.write(_read_header(listing.file(name), url_of(listing, name)))

@@ -147,7 +147,7 @@ HEADERS: dict[str, tuple[Damage, str]] = {
     "a header of 1 GiB": (hole(2**30, 2**31), "too large"),
     "zeros": (hole(0, 100), "JSON object"),
     "a pointer of git's": (raw(b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n"), "git lfs pull"),
-    "a page of HTML": (raw(b"<!DOCTYPE html><title>404</title>"), "ends before its header"),
+    "a page of HTML": (raw(b"<!DOCTYPE html><title>404</title>"), "a web page"),
     "a pickle": (raw(b"\x80\x02}q\x00." + bytes(100)), SINGLE),
     "no JSON": (header(b"{'a': 1}"), "not JSON"),
     "no UTF-8": (header(b'{"\xff": 1}'), "not JSON"),

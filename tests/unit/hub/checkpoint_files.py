@@ -24,6 +24,17 @@ FETCHED = {
 """Which of them are."""
 
 
+TOKENIZER = json.dumps(
+    {
+        "version": "1.0",
+        **dict.fromkeys(("truncation", "padding", "normalizer", "pre_tokenizer", "post_processor", "decoder")),
+        "added_tokens": [],
+        "model": {"type": "WordLevel", "vocab": {"?": 0, "a": 1}, "unk_token": "?"},
+    }
+).encode()
+"""The smallest tokenizer that loads."""
+
+
 def checkpoint_files(*, rows: int = 40_000) -> dict[str, bytes]:
     """Return a checkpoint of one layer: an embedding of `rows` x 8 fp32 in one shard, the layer in the other."""
     random = np.random.default_rng(0)
@@ -34,7 +45,7 @@ def checkpoint_files(*, rows: int = 40_000) -> dict[str, bytes]:
     weight_map = {name: shard for shard, tensors in shards.items() for name in tensors}
     return {
         "config.json": json.dumps({"model_type": "llama", "num_hidden_layers": 1, "hidden_size": 8}).encode(),
-        "tokenizer.json": b'{"model": {}}',
+        "tokenizer.json": TOKENIZER,
         "tokenizer_config.json": b"{}",
         "model.safetensors.index.json": json.dumps({"metadata": {}, "weight_map": weight_map}).encode(),
     } | {

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from suture.hub.bandwidth import bandwidth
 from suture.settings import settings
 from suture.store import Workspace
 from tests.unit.hub import local_hub
@@ -18,7 +19,9 @@ from tests.unit.hub.local_hub import LocalHub
 def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SUTURE_CACHE", str(tmp_path / "cache"))
     monkeypatch.delenv("HF_TOKEN", raising=False)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hf"))
     settings.cache_clear()
+    bandwidth.cache_clear()
 
 
 @pytest.fixture

@@ -18,6 +18,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, cast
 from urllib.parse import unquote, urlsplit
 
+from tests.unit.hub import hub_uploads
+
 
 @dataclass
 class Request:
@@ -29,16 +31,18 @@ class Request:
     range: str | None
     authorization: str | None
     encoding: str | None
+    sent: int = 0  # bytes of the answer's body that were handed to the network
 
 
 @dataclass
 class Repo:
-    """A repository: its commits, and where its branches stand."""
+    """A repository: its commits, and where its branches stand. The name of a data set's begins with `datasets/`."""
 
     commits: dict[str, dict[str, bytes]] = field(default_factory=dict)
     branches: dict[str, str] = field(default_factory=dict)
     card: dict[str, Any] = field(default_factory=dict)
     gated: bool = False
+    private: bool = False  # as if it were not there, for those without a token
 
 
 @dataclass
@@ -49,9 +53,11 @@ class Faults:
     truncate: int | None = None  # serves this much of each file as if it were all
     drop_after: list[int] = field(default_factory=list)  # one dropped connection each, after so many bytes
     statuses: list[int] = field(default_factory=list)  # answered first, one each
+    upload_statuses: list[int] = field(default_factory=list)  # of uploads to the storage, one each
     api_status: int = 200  # of the API, whatever it is asked
     ignore_range: bool = False
-    pause: float = 0.0  # seconds between two blocks of 64 kB
+    pause: float = 0.0  # seconds between two blocks
+    block: int = 1 << 16  # bytes
 
 
 class LocalHub:
@@ -60,8 +66,9 @@ class LocalHub:
     def __init__(self) -> None:
         self.repos: dict[str, Repo] = {}
         self.requests: list[Request] = []
+        self.uploaded: dict[str, bytes] = {}  # sha256 -> large files that no commit need hold
         self.faults = Faults()
-        self.retry_after: int | None = None
+        self.waits: dict[str, str] = {}  # headers of busy answers: Retry_After="17"
         self.endpoint = ""
         self.storage = ""
 
@@ -86,7 +93,16 @@ class LocalHub:
         contents = (
             data for repo in self.repos.values() for files in repo.commits.values() for data in files.values()
         )
+        if sha256 in self.uploaded:
+            return self.uploaded[sha256]
         return next(data for data in contents if hashlib.sha256(data).hexdigest() == sha256)
+
+    def has(self, sha256: str) -> bool:
+        """Return whether the storage has a large file."""
+        try:
+            return bool(self.blob(sha256))
+        except StopIteration:
+            return False
 
     def asked(self, server: str, containing: str = "") -> list[Request]:
         """Return what a server was asked for, in order."""
@@ -94,7 +110,7 @@ class LocalHub:
 
 
 def is_lfs(name: str) -> bool:
-    return name.endswith((".safetensors", "tokenizer.json", ".bin"))
+    return name.endswith((".safetensors", "tokenizer.json", ".bin", ".gguf", ".parquet"))
 
 
 def git_blob_id(data: bytes) -> str:
@@ -111,9 +127,9 @@ def describe(repo: str, sha: str, entry: Repo) -> dict[str, Any]:
         siblings.append(row)
     return {
         "_id": "0",
-        "id": repo,
+        "id": repo.removeprefix("datasets/"),
         "sha": sha,
-        "private": False,
+        "private": entry.private,
         "gated": "auto" if entry.gated else False,
         "tags": [],
         "cardData": entry.card,
@@ -121,10 +137,11 @@ def describe(repo: str, sha: str, entry: Repo) -> dict[str, Any]:
     }
 
 
-class _Handler(BaseHTTPRequestHandler):
+class Handler(BaseHTTPRequestHandler):
     hub: LocalHub
     name: str
     protocol_version = "HTTP/1.1"
+    request_log: Request
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 -- the base class's name for it
         pass
@@ -134,7 +151,8 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         told = (self.headers.get(name) for name in ("Range", "Authorization", "Accept-Encoding"))
-        self.hub.requests.append(Request(self.name, self.command, self.path, *told))
+        self.request_log = Request(self.name, self.command, self.path, *told)
+        self.hub.requests.append(self.request_log)
         self.answer(unquote(urlsplit(self.path).path))
 
     def answer(self, path: str) -> None:
@@ -172,12 +190,15 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(data)
 
 
-class _Hub(_Handler):
+class _Hub(Handler):
     name = "hub"
 
+    def do_POST(self) -> None:
+        hub_uploads.answer_post(self)
+
     def answer(self, path: str) -> None:
-        if path.startswith("/api/models/"):
-            repo, _, revision = path.removeprefix("/api/models/").partition("/revision/")
+        if path.startswith(("/api/models/", "/api/datasets/")):
+            repo, _, revision = path.removeprefix("/api/").removeprefix("models/").partition("/revision/")
             self.describe(repo, revision or "main")
         else:
             repo, _, rest = path.lstrip("/").partition("/resolve/")
@@ -186,8 +207,8 @@ class _Hub(_Handler):
 
     def describe(self, repo: str, revision: str) -> None:
         if self.hub.faults.api_status != 200:
-            return self.send(self.hub.faults.api_status)
-        if repo not in self.hub.repos:
+            return self.send(self.hub.faults.api_status, b"", **self.hub.waits)
+        if repo not in self.hub.repos or (self.hub.repos[repo].private and not self.headers.get("Authorization")):
             return self.send(404, X_Error_Code="RepoNotFound")
         found = self.hub.files(repo, revision)
         if found is None:
@@ -211,14 +232,16 @@ class _Hub(_Handler):
         return None
 
 
-class _Storage(_Handler):
+class _Storage(Handler):
     name = "storage"
+
+    def do_PUT(self) -> None:
+        hub_uploads.answer_put(self)
 
     def answer(self, path: str) -> None:
         faults = self.hub.faults
         if faults.statuses:
-            waits = {} if self.hub.retry_after is None else {"Retry_After": str(self.hub.retry_after)}
-            return self.send(faults.statuses.pop(0), b"", **waits)
+            return self.send(faults.statuses.pop(0), b"", **self.hub.waits)
         data = self.hub.blob(path.lstrip("/"))[: faults.truncate]
         if faults.corrupt:
             data = data[:-1] + bytes([data[-1] ^ 1])
@@ -228,8 +251,9 @@ class _Storage(_Handler):
     def send_body(self, data: bytes) -> None:
         faults = self.hub.faults
         limit = faults.drop_after.pop(0) if faults.drop_after else None
-        for start in range(0, len(data[:limit]), 1 << 16):
-            self.wfile.write(data[:limit][start : start + (1 << 16)])
+        for start in range(0, len(data[:limit]), faults.block):
+            self.wfile.write(data[:limit][start : start + faults.block])
+            self.request_log.sent += len(data[:limit][start : start + faults.block])
             time.sleep(faults.pause)
         if limit is not None:
             self.wfile.flush()
@@ -241,7 +265,7 @@ class _Storage(_Handler):
 def serve() -> Iterator[LocalHub]:
     """Run a hub while the block runs."""
     hub = LocalHub()
-    handlers = [cast("type[_Handler]", type(kind.__name__, (kind,), {"hub": hub})) for kind in (_Hub, _Storage)]
+    handlers = [cast("type[Handler]", type(kind.__name__, (kind,), {"hub": hub})) for kind in (_Hub, _Storage)]
     servers = [ThreadingHTTPServer(("127.0.0.1", 0), handler) for handler in handlers]
     hub.endpoint, hub.storage = (f"http://127.0.0.1:{server.server_port}" for server in servers)
     threads = [threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True) for server in servers]

@@ -2,9 +2,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -155,15 +152,60 @@ def test_a_file_shorter_than_listed_is_refused(hub: LocalHub, url: str, target: 
     assert not target.exists()
 
 
-def test_a_busy_hub_is_asked_again(hub: LocalHub, url: str, target: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    waits: list[float] = []
-    monkeypatch.setattr(time, "sleep", waits.append)
-    hub.faults.statuses = [429, 503]
-    hub.retry_after = 17
+@pytest.mark.parametrize(
+    "waits",
+    [
+        {"Retry_After": "17"},
+        {"RateLimit": '"resolvers";r=0;t=17', "RateLimit_Policy": '"fixed window";"resolvers";q=5000;w=300'},
+    ],
+    ids=["Retry-After", "RateLimit"],
+)
+def test_a_busy_hub_is_asked_again(
+    hub: LocalHub, url: str, target: Path, monkeypatch: pytest.MonkeyPatch, waits: dict[str, str]
+) -> None:
+    slept: list[float] = []
+    told: list[int] = []
+    monkeypatch.setattr(time, "sleep", slept.append)
+    hub.faults.statuses, hub.waits = [429], waits
+    download(LARGE, url, {}, target, lambda _: None, told.append)
+    assert target.read_bytes() == DATA
+    assert sum(slept) == 18  # as long as it asked for, and one more for what is rounded
+    assert told == [18]
+    assert len(hub.asked("storage")) == 2
+
+
+def test_a_hub_that_stays_busy_is_given_up(
+    hub: LocalHub, url: str, target: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(time, "sleep", lambda _: None)
+    hub.faults.statuses = [500, 503, 429]
+    with pytest.raises(HfHubHTTPError, match="429"):
+        fetch(url, target)
+    hub.faults.statuses, hub.waits = [429], {"Retry_After": "100000"}
+    with pytest.raises(HfHubHTTPError, match="429"):
+        fetch(url, target)  # a day is not waited for
+    assert len(hub.asked("storage")) == 4
+
+
+def test_a_server_that_stands_still_is_asked_for_the_rest(
+    hub: LocalHub, url: str, target: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("suture.hub.download._TIMEOUT", 0.2)  # seconds without a byte
+    hub.faults.block, hub.faults.pause = 1 << 20, 1.0
     fetch(url, target)
     assert target.read_bytes() == DATA
-    assert max(waits) >= 17  # as long as it asked for
-    assert len(hub.asked("storage")) == 3
+    assert [str(value).removeprefix("bytes=").rstrip("-") for value in ranges(hub)] == ["0", "1048576", "2097152"]
+
+
+def test_what_counts_the_bytes_can_end_the_download(hub: LocalHub, url: str, target: Path) -> None:
+    def enough(_: int) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        download(LARGE, url, {}, target, enough)
+    hub.faults.statuses, hub.waits = [429], {"Retry_After": "500"}
+    with pytest.raises(KeyboardInterrupt):
+        download(LARGE, url, {}, target, enough)  # a long wait too
 
 
 def test_the_token_never_goes_to_the_second_host(hub: LocalHub, url: str, target: Path) -> None:
@@ -189,25 +231,3 @@ def test_is_complete_looks_at_the_content(target: Path) -> None:
     assert not is_complete(LARGE, target)
     target.write_bytes(DATA[:-1])
     assert not is_complete(LARGE, target)
-
-
-def test_kill_9_in_mid_file_costs_no_byte_that_was_written(hub: LocalHub, url: str, target: Path) -> None:
-    hub.faults.pause = 0.01
-    program = (
-        "import sys; from pathlib import Path; from suture.hub.download import *;"
-        "download(RemoteFile.model_validate_json(sys.argv[1]), sys.argv[2], {}, Path(sys.argv[3]), lambda _: None)"
-    )
-    argv = [sys.executable, "-c", program, LARGE.model_dump_json(), url, str(target)]
-    kept: list[int] = []
-    for goal in (1 << 20, 2 << 20):
-        child = subprocess.Popen(argv)
-        while not part_of(target).exists() or part_of(target).stat().st_size < goal:
-            assert child.poll() is None
-            time.sleep(0.005)
-        child.send_signal(signal.SIGKILL)
-        child.wait()
-        kept.append(part_of(target).stat().st_size)
-    hub.faults.pause = 0.0
-    fetch(url, target)
-    assert target.read_bytes() == DATA
-    assert ranges(hub) == ["bytes=0-", *(f"bytes={size}-" for size in kept)]

@@ -1,9 +1,5 @@
 from __future__ import annotations
 
-import os
-import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -30,8 +26,9 @@ class Recorder(Silent):
     def __init__(self) -> None:
         self.updates: list[tuple[float, float, str]] = []
 
-    def update(self, done: float, total: float, unit: str) -> None:
+    def update(self, done: float, total: float, unit: str, note: str = "") -> None:
         self.updates.append((done, total, unit))
+        self.note = note
 
 
 def content(folder: Path) -> Files:
@@ -142,39 +139,6 @@ def test_the_token_is_nowhere_but_in_the_hubs_own_requests(
     assert not [path for path in tmp_path.rglob("*") if path.is_file() and b"canary" in path.read_bytes()]
 
 
-def test_killed_again_and_again_it_completes_and_fetches_little_twice(hub: LocalHub, tmp_path: Path) -> None:
-    files = checkpoint_files(rows=200_000)  # 6.4 MB
-    hub.commit(REPO, files)
-    pinned = pin(Source(name="a", model=REPO))
-    planned = plan_step("fetch a", "fetch", pinned.spec)
-    program = (
-        "from suture.hub.pins import pin; from suture.progress import Silent; from suture.recipe import Source;"
-        "from suture.steps import *;"
-        f"spec = pin(Source(name='a', model='{REPO}', revision='{pinned.commit}')).spec;"
-        "build_all(plan_step('fetch a', 'fetch', spec), store_of_this_machine(), Silent())"
-    )
-    hub.requests.clear()
-    hub.faults.pause = 0.01
-    store = Store(tmp_path / "store")
-    folder = store.partial / planned.key / "scratch" / "checkpoint"
-    for kill in range(1, 6):
-        child = subprocess.Popen([sys.executable, "-c", program], env=os.environ)
-        while child.poll() is None and _size(folder) < kill * 1_000_000:
-            time.sleep(0.005)
-        assert child.poll() is None, "it ended before it was killed"
-        child.send_signal(signal.SIGKILL)
-        child.wait()
-        assert not store.has(planned.key)
-    hub.faults.pause = 0.0
-    artifact = build_all(planned, store, Silent()).artifact
-    assert {name: (artifact.path / name).read_bytes() for name in files} == files
-    shard = "model-00001-of-00002.safetensors"
-    starts = [int(str(request.range).removeprefix("bytes=").rstrip("-")) for request in hub.asked("hub", shard)]
-    assert len(starts) == 6
-    assert starts == sorted(set(starts))  # each attempt begins where the one before was killed
-    assert starts[1] > 900_000
-
-
 def test_a_folder_is_copied(model: Files, tmp_path: Path, work: Workspace) -> None:
     folder = write_files(tmp_path / "my-model", model)
     spec = pin(Source(name="a", model=str(folder))).spec
@@ -192,10 +156,3 @@ def test_a_folder_that_changed_since_the_plan_is_refused(model: Files, tmp_path:
     with pytest.raises(SourceError, match="changed after the plan"):
         fetch(spec, [], work, Silent())
     assert content(work.out) == {}
-
-
-def _size(folder: Path) -> int:
-    try:
-        return sum(path.stat().st_size for path in folder.iterdir())
-    except FileNotFoundError:  # not made yet, or a part was renamed meanwhile
-        return 0

@@ -81,19 +81,39 @@ def test_a_known_commit_is_pinned_without_asking(hub: LocalHub, model: Files, of
     sha = hub.commit(REPO, model)
     first = pin_repository()
     hub.requests.clear()
+    hub.commit(REPO, model | {"generation_config.json": b"{}"})
     offline()
     assert pin_repository(sha) == first
+    assert pin_repository("main") == first  # what it was when the hub was last asked
     assert hub.requests == []
-    with pytest.raises(SourceError, match="SUTURE_OFFLINE"):
-        pin_repository("main")
+    with pytest.raises(SourceError, match="SUTURE_OFFLINE") as caught:
+        pin_repository("another-branch")
+    assert "another-branch" in str(caught.value)
 
 
-@pytest.mark.usefixtures("hub")
-def test_a_repository_that_is_not_there() -> None:
+def test_a_repository_that_is_not_there(hub: LocalHub) -> None:
     with pytest.raises(SourceError, match="no such repository") as caught:
         pin_repository(repo="nobody/nothing")
     assert "nobody/nothing" in str(caught.value)
     assert "HF_TOKEN" in str(caught.value)
+    assert len(hub.requests) == 1
+
+
+def test_a_private_repository_needs_a_token(hub: LocalHub, model: Files, monkeypatch: pytest.MonkeyPatch) -> None:
+    sha = hub.commit(REPO, model)
+    hub.repos[REPO].private = True
+    with pytest.raises(SourceError, match="or it is private"):
+        pin_repository()
+    monkeypatch.setenv("HF_TOKEN", "hf_canary")
+    assert pin_repository().commit == sha
+
+
+def test_a_busy_hub_says_when_to_come_again(hub: LocalHub, model: Files) -> None:
+    hub.commit(REPO, model)
+    hub.faults.api_status, hub.waits = 429, {"RateLimit": '"api";r=0;t=123'}
+    with pytest.raises(TransientError) as caught:
+        pin_repository()
+    assert "wait 123 seconds" in str(caught.value)
 
 
 def test_a_revision_that_is_not_there(hub: LocalHub, model: Files) -> None:
