@@ -6,7 +6,8 @@
     prompt_completion  {"prompt": "..." or messages, "completion": "..." or messages}
     text               {"text": "..."}: no conversation
 
-`input` and `system` may be left out; other fields of a row are not looked at.
+`input` and `system` may be left out; `conversation` may stand for `conversations`; other fields of a row are not
+looked at.
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ def recognise(row: Row, where: str) -> ChatFormat | Literal["text"]:
     Raises:
         DataError: When it has none of them.
     """
-    for name, fields in _FIELDS.items():
+    for name, fields in _FIELDS:
         if fields <= row.keys():
             return name
     if "text" in row:
@@ -113,7 +114,7 @@ def _from_messages(row: Row) -> list[Message]:
 
 
 def _from_sharegpt(row: Row) -> list[Message]:
-    turns = row["conversations"]
+    turns = row["conversation" if "conversation" in row else "conversations"]
     if not isinstance(turns, list):
         msg = f"{type(turns).__name__} instead of a list"
         raise TypeError(msg)
@@ -156,13 +157,14 @@ def _system(row: Row) -> list[Message]:
     return [{"role": "system", "content": _text(row, "system")}] if row.get("system") else []
 
 
-_FIELDS: dict[ChatFormat, set[str]] = {
-    "messages": {"messages"},
-    "sharegpt": {"conversations"},
-    "alpaca": {"instruction", "output"},
-    "prompt_completion": {"prompt", "completion"},
-}
-"""Form -> the fields by which it is recognised."""
+_FIELDS: tuple[tuple[ChatFormat, set[str]], ...] = (
+    ("messages", {"messages"}),
+    ("sharegpt", {"conversations"}),
+    ("sharegpt", {"conversation"}),
+    ("alpaca", {"instruction", "output"}),
+    ("prompt_completion", {"prompt", "completion"}),
+)
+"""Forms, and the fields by which each is recognised."""
 
 _READERS: dict[ChatFormat, Callable[[Row], list[Message]]] = {
     "messages": _from_messages,

@@ -7,17 +7,19 @@ take the thinking out) leaves only the last one as the model would have written 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+import numpy as np
 from pydantic import JsonValue
 from tokenizers import Tokenizer
 
 from suture.checkpoint.strict_json import read_json_object
 from suture.conversations import Message
-from suture.errors import DataError, SourceError
+from suture.errors import SourceError
+from suture.rendering import Renderer, rendering
 
 NO_LOSS = -100
 """The label of a token that is read but not learned."""
@@ -33,74 +35,74 @@ class Sample:
     @property
     def learned(self) -> int:
         """How many tokens loss is taken on."""
-        return sum(label != NO_LOSS for label in self.labels)
+        return len(self.labels) - self.labels.count(NO_LOSS)
 
 
 class ChatEncoder:
-    """A checkpoint's tokenizer and chat template.
+    """A checkpoint's tokenizer and chat template. `chat_encoding` makes one.
 
     Args:
-        folder: The checkpoint.
-        tokenizer: Its tokenizer.
-
-    Raises:
-        SourceError: When it has no chat template.
+        tokenizer: The tokenizer.
+        render: The template in its process.
     """
 
-    def __init__(self, folder: Path, tokenizer: Tokenizer) -> None:
+    def __init__(self, tokenizer: Tokenizer, render: Renderer) -> None:
         self._tokenizer = tokenizer
-        self._config = read_json_object(folder / "tokenizer_config.json")
-        self._template = _read_template(folder, self._config)
+        self._render = render
 
     def encode(self, messages: Sequence[Message], where: str) -> Sample:
         """Return a conversation as a sample; nothing is learned where the assistant says nothing.
 
         Raises:
             DataError: When the template refuses the conversation.
+            SourceError: When it takes too much time or memory.
         """
         turns = [index for index, message in enumerate(messages) if message["role"] == "assistant"]
         if not turns:
             return Sample((), ())
-        whole = self._render(messages[: turns[-1] + 1], where)
-        spans = [self._span(messages, turn, whole, where) for turn in turns]
+        cuts = [cut for turn in turns for cut in ((turn, True), (turn + 1, False)) if cut[0]]
+        texts = dict(zip(cuts, self._render.cut(messages[: turns[-1] + 1], cuts, where), strict=True))
+        whole = texts[turns[-1] + 1, False]
+        spans = [_span(texts.get((turn, True), ""), texts[turn + 1, False], whole) for turn in turns]
         encoding = self._tokenizer.encode(whole, add_special_tokens=False)
-        labels = [
-            token if any(begin <= start < end <= stop for begin, stop in spans) else NO_LOSS
-            for token, (start, end) in zip(encoding.ids, encoding.offsets, strict=True)
-        ]
-        return Sample(tuple(encoding.ids), tuple(labels))
+        ids = np.array(encoding.ids, np.int64)  # (tokens,)
+        starts, ends = np.array(encoding.offsets, np.int64).reshape(-1, 2).T  # in characters, both (tokens,)
+        learned = np.zeros(len(ids), np.bool_)
+        for begin, stop in spans:
+            learned |= (begin <= starts) & (starts < ends) & (ends <= stop)
+        return Sample(tuple(encoding.ids), tuple(np.where(learned, ids, NO_LOSS).tolist()))
 
-    def _span(self, messages: Sequence[Message], turn: int, whole: str, where: str) -> tuple[int, int]:
-        """Return where in `whole` a turn begins and ends, in characters; (0, 0) if it is not there as it was said."""
-        said = self._render(messages[: turn + 1], where)
-        if not whole.startswith(said):
-            return 0, 0
-        asked = self._render(messages[:turn], where, prompt=True) if turn else ""
-        return _common(asked, said), len(said.rstrip())
 
-    def _render(self, messages: Sequence[Message], where: str, *, prompt: bool = False) -> str:
-        from jinja2 import TemplateError
-        from transformers.utils.chat_template_utils import (
-            render_jinja_template,  # pyright: ignore[reportUnknownVariableType]
-        )
+@contextlib.contextmanager
+def chat_encoding(folder: Path, tokenizer: Tokenizer) -> Generator[ChatEncoder]:
+    """Start the process that renders a checkpoint's chat template, and end it with the block.
 
-        tokens = {
-            name: _token(self._config.get(name)) for name in ("bos_token", "eos_token", "pad_token", "unk_token")
-        }
-        options: dict[str, Any] = {name: token for name, token in tokens.items() if token is not None}
-        try:
-            rendered, _ = render_jinja_template(
-                [list(messages)], chat_template=self._template, add_generation_prompt=prompt, **options
-            )
-        except (TemplateError, TypeError, KeyError, ValueError) as error:
-            raise DataError(
-                "The model's chat template refuses the conversation.",
-                where=where,
-                expected=f"roles and content that it knows, found {', '.join(str(m['role']) for m in messages)}",
-                found=f"{type(error).__name__}: {error}",
-                way_out="Change or remove the row.",
-            ) from error
-        return str(rendered[0])
+    Args:
+        folder: The checkpoint.
+        tokenizer: Its tokenizer.
+
+    Raises:
+        SourceError: When it has no chat template, or one that cannot be used.
+    """
+    config = read_json_object(folder / "tokenizer_config.json")
+    template, where = _read_template(folder, config)
+    named = {name: _token(config.get(name)) for name in ("bos_token", "eos_token", "pad_token", "unk_token")}
+    tokens = {name: token for name, token in named.items() if token is not None}
+    with rendering(template, where, tokens=tokens) as render:
+        yield ChatEncoder(tokenizer, render)
+
+
+def _span(asked: str, said: str, whole: str) -> tuple[int, int]:
+    """Return where in `whole` a turn begins and ends, in characters; (0, 0) if it is not there as it was said.
+
+    Args:
+        asked: The conversation up to the turn, with the opening that the template gives it.
+        said: The same with the turn.
+        whole: All of the conversation.
+    """
+    if not whole.startswith(said):
+        return 0, 0
+    return _common(asked, said), len(said.rstrip())
 
 
 def _common(one: str, other: str) -> int:
@@ -109,19 +111,20 @@ def _common(one: str, other: str) -> int:
     return next((place for place, (a, b) in pairs if a != b), min(len(one), len(other)))
 
 
-def _read_template(folder: Path, config: dict[str, JsonValue]) -> str:
-    """Return the checkpoint's template, from where transformers looks for it, in the same order."""
+def _read_template(folder: Path, config: dict[str, JsonValue]) -> tuple[str, Path]:
+    """Return the checkpoint's template and its file, from where transformers looks for it, in the same order."""
     path = folder / "chat_template.jinja"
     if path.is_file():
-        return path.read_text(encoding="utf-8")
-    field = config.get("chat_template")
+        return path.read_text(encoding="utf-8"), path
+    path, field = folder / "tokenizer_config.json", config.get("chat_template")
     if field is None and (folder / "chat_template.json").is_file():
-        field = read_json_object(folder / "chat_template.json").get("chat_template")
+        path = folder / "chat_template.json"
+        field = read_json_object(path).get("chat_template")
     if isinstance(field, list):  # several, by name
         named = {entry.get("name"): entry.get("template") for entry in field if isinstance(entry, dict)}
         field = named.get("default")
     if isinstance(field, str):
-        return field
+        return field, path
     raise SourceError(
         "The model has no chat template, so that it cannot be trained on conversations.",
         where=folder,

@@ -27,6 +27,7 @@ ROWS: dict[str, list[dict[str, Any]]] = {
             ],
         },
         {"conversations": [SYSTEM, USER, ASSISTANT]},
+        {"conversation": [SYSTEM, USER, ASSISTANT], "input": "What is a seam?"},
     ],
     "alpaca": [
         {"system": "Be short.", "instruction": "What is", "input": "", "output": ""},
@@ -102,7 +103,7 @@ def test_equal_conversations_are_read_once_and_know_their_line(tmp_path: Path) -
     path = write(tmp_path / "x.jsonl", *ROWS["messages"], "", *ROWS["messages"], {"messages": [USER, ASSISTANT]})
     pinned = pin(path)
     assert pinned.format == "messages"
-    found = read_conversations(pinned)
+    found = list(read_conversations(pinned))
     assert [(one.where, len(one.messages)) for one in found] == [(f"{path}, line 1", 3), (f"{path}, line 4", 2)]
 
 
@@ -131,14 +132,14 @@ def test_an_empty_file_and_a_form_of_what_has_none_are_refused(tmp_path: Path) -
     with pytest.raises(DataError, match="holds no text"):
         pin(write(tmp_path / "x.jsonl", ""))
     (tmp_path / "x.txt").write_text("seam")
-    with pytest.raises(DataError, match=r"Only a \.jsonl"):
+    with pytest.raises(DataError, match="holds no conversations"):
         pin(tmp_path / "x.txt", format="alpaca")
 
 
 def test_held_out_conversations_are_not_trained_on(tmp_path: Path) -> None:
     rows = [{"messages": [{"role": "user", "content": str(n)}, ASSISTANT]} for n in range(200)]
     path = write(tmp_path / "x.jsonl", *rows)
-    trained = read_conversations(pin(path).model_copy(update={"part": "train"}))
+    trained = list(read_conversations(pin(path).model_copy(update={"part": "train"})))
     assert 150 < len(trained) < 195
 
 
@@ -147,4 +148,4 @@ def test_a_file_that_changed_is_refused(tmp_path: Path) -> None:
     pinned = pin(path)
     write(path, {"messages": [USER, ASSISTANT]})
     with pytest.raises(DataError, match="changed since"):
-        read_conversations(pinned)
+        list(read_conversations(pinned))

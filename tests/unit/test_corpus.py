@@ -7,12 +7,16 @@ import json
 import sysconfig
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pyarrow import parquet
 
-from suture import corpus
-from suture.corpus import cut_passages, pin_text, read_text
+from suture.corpus import PASSAGE_CHARACTERS, cut_passages, pin_text, read_text
+from suture.corpus.builtin import read_prose
+from suture.corpus.passages import is_held_out
+from suture.corpus.read import documents_of
 from suture.errors import DataError
 from suture.recipe import Text
 
@@ -49,10 +53,10 @@ def test_code_is_split_by_file() -> None:
 
 
 def test_one_question_is_never_in_both_parts() -> None:
-    documents = [row for row in corpus._read_prose() if "\n" in row.text]
+    documents = [row for row in read_prose() if "\n" in row.text]
     sides: dict[str, set[bool]] = {}
     for row in documents:
-        sides.setdefault(row.text.partition("\n")[0].strip().lower(), set()).add(corpus._is_held_out(row))
+        sides.setdefault(row.text.partition("\n")[0].strip().lower(), set()).add(is_held_out(row.group))
     assert len(sides) > 500
     assert all(len(side) == 1 for side in sides.values())
 
@@ -82,7 +86,7 @@ def test_pins_need_no_download(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(_package: object) -> Path:
         raise AssertionError("planning downloads nothing")
 
-    monkeypatch.setattr(corpus, "fetch_package", refuse)
+    monkeypatch.setattr("suture.corpus.builtin.fetch_package", refuse)
     for name in BUILTIN:
         pin_text(Text(text=name), "train")
 
@@ -106,7 +110,7 @@ def test_file_changed_after_pinning_is_refused(tmp_path: Path) -> None:
 
 def test_empty_part_of_a_small_file_is_explained(tmp_path: Path) -> None:
     path = jsonl(tmp_path / "notes.jsonl", ["one"])
-    empty, full = ("train", "heldout") if corpus._is_held_out(corpus.Document("one", "one")) else ("heldout", "train")
+    empty, full = ("train", "heldout") if is_held_out("one") else ("heldout", "train")
     assert read_part(path, full) == ["one"]
     with pytest.raises(DataError, match="one file to train on and another to measure on"):
         read_part(path, empty)
@@ -115,9 +119,9 @@ def test_empty_part_of_a_small_file_is_explained(tmp_path: Path) -> None:
 @given(st.lists(st.text(st.characters(codec="utf-8"), min_size=1).filter(str.strip), min_size=40, max_size=80))
 def test_file_parts_partition_its_documents(tmp_path_factory: pytest.TempPathFactory, texts: list[str]) -> None:
     path = jsonl(tmp_path_factory.mktemp("split") / "x.jsonl", texts)
-    documents = corpus._read_file(path)
-    train = [row.text for row in documents if not corpus._is_held_out(row)]
-    heldout = [row.text for row in documents if corpus._is_held_out(row)]
+    documents = documents_of(path)
+    train = [row.text for row in documents if not is_held_out(row.group)]
+    heldout = [row.text for row in documents if is_held_out(row.group)]
     assert sorted(train + heldout) == sorted(texts)
     assert not set(train) & set(heldout)
     assert [text for text in texts if text in set(train)] == train
@@ -143,7 +147,7 @@ def test_plain_text_is_cut_at_blank_lines(tmp_path: Path) -> None:
     documents = read_part(path, "train", alone=True)
     assert len(documents) > 10
     assert documents[0].startswith("0000 ")
-    assert all(len(document) <= corpus.PASSAGE_CHARACTERS for document in documents)
+    assert all(len(document) <= PASSAGE_CHARACTERS for document in documents)
 
 
 @pytest.mark.parametrize(
@@ -151,9 +155,14 @@ def test_plain_text_is_cut_at_blank_lines(tmp_path: Path) -> None:
     [
         ("x.jsonl", b'{"text": "a"}\n{"text": "b"\n', "not JSON", "x.jsonl, line 2"),
         ("x.jsonl", b'{"text": "a"}\n\n{"content": "b"}\n', "has no text", "x.jsonl, line 3"),
-        ("x.jsonl", b'{"text": "a"}\n["text"]\n', "has no text", "x.jsonl, line 2"),
+        ("x.jsonl", b'{"text": "a"}\n["text"]\n', "no JSON object", "x.jsonl, line 2"),
         ("x.jsonl", b'{"text": 3}\n', "has no text", "x.jsonl, line 1"),
         ("x.jsonl", b'{"text": "a"}\n{"text": "\xff"}\n', "not UTF-8", "x.jsonl, line 2"),
+        ("x.jsonl", b'{"text": "a"}\n{"text": "\\ud83d"}\n', "only half there", "x.jsonl, line 2"),
+        ("x.json", b'[{"text": "a"}, {"text": 1}]', "has no text", "x.json, row 2"),
+        ("x.json", b'{"text": "a"}\n{"txt": "b"}\n', "has no text", "x.json, line 2"),
+        ("x.json", b'[{"text": "a"}', "not JSON", "x.json"),
+        ("x.parquet", b"PAR1, but not really", "no Parquet file", "x.parquet"),
         ("x.txt", b"a\nb\nc \xc3\x28\n", "not UTF-8", "x.txt, line 3"),
         ("x.txt", b"", "holds no text", "x.txt"),
         ("x.txt", b" \n\n \n", "holds no text", "x.txt"),
@@ -169,6 +178,16 @@ def test_bad_files_are_named_with_their_line(
     with pytest.raises(DataError, match=problem) as caught:
         pin_text(Text(text=str(path)), "train")
     assert str(caught.value.where) == str(tmp_path / where)
+
+
+def test_every_kind_of_file_holds_the_same_rows(tmp_path: Path) -> None:
+    rows = [{"text": "one", "n": None}, {"text": "two \u00e9", "n": 2}]
+    jsonl(tmp_path / "x.jsonl", [str(row["text"]) for row in rows])
+    (tmp_path / "list.json").write_text("\n " + json.dumps(rows, indent=1))
+    (tmp_path / "lines.json").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    parquet.write_table(pa.Table.from_pylist(rows), tmp_path / "x.parquet")
+    for name in ("x.jsonl", "list.json", "lines.json", "x.parquet"):
+        assert read_part(tmp_path / name, "train", alone=True) == ["one", "two \u00e9"], name
 
 
 @pytest.mark.parametrize("name", ["builtin:poems", "/nowhere/at/all.txt"])

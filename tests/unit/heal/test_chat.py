@@ -13,7 +13,7 @@ from tokenizers import Tokenizer
 
 from suture.corpus import pin_data
 from suture.errors import DataError, SourceError
-from suture.heal.chat import NO_LOSS, ChatEncoder
+from suture.heal.chat import NO_LOSS, chat_encoding
 from suture.heal.dataset import DatasetSpec, dataset
 from suture.progress import Silent
 from suture.recipe import Data
@@ -54,7 +54,8 @@ def talker(tmp_path: Path, pico: Path) -> Path:
 def encode(folder: Path, messages: list[dict[str, Any]]) -> tuple[str, list[str]]:
     """Return the whole as text, and the runs of it that are learned."""
     tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
-    sample = ChatEncoder(folder, tokenizer).encode(messages, "here")
+    with chat_encoding(folder, tokenizer) as chat:
+        sample = chat.encode(messages, "here")
     runs: list[list[int]] = [[]]
     for token, label in zip(sample.ids, sample.labels, strict=True):
         assert label in (token, NO_LOSS)
@@ -117,12 +118,16 @@ def test_a_refusing_template_is_explained(talker: Path) -> None:
 # -- the step -------------------------------------------------------------------------------------------------------
 
 
-def make(tmp_path: Path, model: Path, rows: list[Any], length: int = 64, sequences: int = 6) -> tuple[Path, dict]:
+def make(
+    tmp_path: Path, model: Path, rows: list[Any], length: int = 64, sequences: int = 6, batch: int = 1
+) -> tuple[Path, dict]:
+    tmp_path.mkdir(exist_ok=True)
+    tmp_path.mkdir(exist_ok=True)
     path = tmp_path / "talk.jsonl"
     path.write_text("".join(json.dumps({"messages": row}) + "\n" for row in rows))
     work = make_workspace(tmp_path / "work")
     pinned = pin_data(Data(text=str(path)), alone=True)
-    spec = DatasetSpec(texts=(pinned,), sequence_length=length, sequences=sequences, seed=0)
+    spec = DatasetSpec(texts=(pinned,), sequence_length=length, sequences=sequences, seed=0, batch=batch)
     assert DatasetSpec.model_validate(spec.model_dump()).model_dump() == spec.model_dump()
     return work.out, dict(dataset(spec, [as_artifact(model)], work, Silent()))
 
@@ -140,6 +145,42 @@ def test_rows_keep_their_lengths_and_what_is_left_out_is_counted(tmp_path: Path,
     (text,) = facts["texts"]
     assert (text["epochs"], text["too_long"], text["silent"]) == (2.0, 1, 1)
     assert facts["learned_tokens"] == (tensors["labels"] != NO_LOSS).sum() < facts["tokens"]
+
+
+def test_rows_of_similar_length_are_read_together(tmp_path: Path, talker: Path) -> None:
+    talks = [[{"role": "user", "content": "?"}, {"role": "assistant", "content": "ab " * n}] for n in range(1, 13)]
+    made = [make(tmp_path / f"{batch}", talker, talks, sequences=24, batch=batch) for batch in (1, 4)]
+    one_by_one, grouped = (load_file(folder / "train.safetensors")["lengths"] for folder, _ in made)
+    assert sorted(one_by_one) == sorted(grouped)
+
+    def padding(lengths: Any) -> float:
+        read = 4 * lengths.reshape(-1, 4).max(axis=1).sum()
+        return (read - lengths.sum()) / read
+
+    facts = made[1][1]
+    assert facts["padding"] == pytest.approx(padding(grouped), abs=1e-4)
+    assert facts["padding_before_grouping"] == pytest.approx(padding(one_by_one), abs=1e-4)
+    assert padding(grouped) < padding(one_by_one) / 2
+    assert list(grouped) != sorted(grouped)
+    assert "padding" not in made[0][1]
+
+
+def test_of_a_large_data_set_a_sample_is_read_whatever_its_order(
+    tmp_path: Path, talker: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("suture.heal.talks._FIRST", 5)
+    talks = [
+        [{"role": "user", "content": f"{n}"}, {"role": "assistant", "content": "long " * 200 if n % 4 else "short"}]
+        for n in range(200)
+    ]
+    (text,), (reordered,) = (
+        make(tmp_path / name, talker, rows)[1]["texts"] for name, rows in (("one", talks), ("other", talks[::-1]))
+    )
+    assert 6 <= text["looked_at"] < 200, "as few as it takes to find six that are short enough"
+    assert text["looked_at"] - text["too_long"] >= 6
+    assert 0.06 < text["epochs"] < 0.5, "six of about fifty"
+    counted = ("looked_at", "too_long", "epochs")
+    assert [text[name] for name in counted] == [reordered[name] for name in counted]
 
 
 def test_nothing_to_learn_is_explained(tmp_path: Path, talker: Path) -> None:
