@@ -17,12 +17,12 @@ _TERMS = ("LICENSE", "LICENCE", "NOTICE", "USE_POLICY", "COPYING")
 
 def is_beside_weights(name: str) -> bool:
     """Return whether a file is fetched along with the weights; one in a folder of the repository never is."""
-    return _is_plain(name) and not is_weights(name) and (name in _BESIDE or is_companion(name) or _is_terms(name))
+    return _is_plain(name) and not is_weights(name) and (name in _BESIDE or is_companion(name) or is_terms(name))
 
 
 def is_of_adapter(name: str) -> bool:
     """Return whether a file of an adapter is fetched: its two files, its card and its terms."""
-    return "/" not in name and (name in _ADAPTER or _is_terms(name))
+    return "/" not in name and (name in _ADAPTER or is_terms(name))
 
 
 def is_weights(name: str) -> bool:
@@ -46,5 +46,6 @@ def _is_plain(name: str) -> bool:
     return "/" not in name and name.isprintable()
 
 
-def _is_terms(name: str) -> bool:
+def is_terms(name: str) -> bool:
+    """Return whether a file holds a licence or what belongs to one."""
     return name.startswith(_TERMS)

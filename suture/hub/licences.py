@@ -1,12 +1,17 @@
-"""What a model's card and licence file say of its licence. A name, never advice."""
+"""What a model's card and licence file say of its licence: a name, never advice.
+
+`suture.licences` knows what the licence of that name asks for.
+"""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 
-from pydantic import BaseModel
+from pydantic import BaseModel, JsonValue, ValidationError
 
+from suture.licences import of_builtin_text
 from suture.recipe.strict_yaml import parse_documents
 
 UNKNOWN = "unknown"
@@ -39,16 +44,30 @@ class _CardHead(BaseModel):
 def licence_of_folder(folder: Path) -> str:
     """Return the licence that the head of a folder's README.md names, else the one that its LICENSE begins with."""
     texts = (_read(folder / name) for name in ("LICENSE", "LICENSE.txt", "LICENSE.md"))
-    return _named(_read(folder / "README.md")) or _recognised(next(filter(None, texts), ""))
+    return licence_of_card(_read(folder / "README.md")) or _recognised(next(filter(None, texts), ""))
 
 
-def _named(card: str) -> str:
+def licence_of_text(text: str) -> str:
+    """Return the licence of a recipe's text: a built-in one's, else what the folder of the file says."""
+    builtin = of_builtin_text(text)
+    return builtin or licence_of_folder(Path(text).expanduser().parent)
+
+
+def licence_of_card(card: str) -> str:
     """Return the licence that a card names, or nothing if its head is absent or cannot be read."""
     head = _HEAD.match(card)
     try:
         return _CardHead.model_validate(*parse_documents(head[1].encode())).name if head else ""
     except (ValueError, TypeError):  # no YAML, or not one document; pydantic's errors are ValueErrors
         return ""
+
+
+def licence_of_head(head: Mapping[str, JsonValue]) -> str:
+    """Return the licence that the head of a card names, as the hub tells it."""
+    try:
+        return _CardHead.model_validate(head).name or UNKNOWN
+    except ValidationError:
+        return UNKNOWN
 
 
 def _recognised(text: str) -> str:
