@@ -41,7 +41,7 @@ def benchmark(
 
     Args:
         spec: What to ask.
-        parents: The artifact with the GGUF.
+        parents: The artifact with the GGUF, and the one with an adapter beside it where there is one.
         work: Receives samples.jsonl and server.log.
         progress: Gets the tests.
 
@@ -52,13 +52,14 @@ def benchmark(
         ProcessError: When the server crashes, and crashes again before one more answer.
         TransientError: When it is killed, or answers no more, likewise.
     """
-    (gguf,) = parents
+    gguf, *lora = (parent.only(".gguf") for parent in parents)
     tests = select(spec.tests)
     samples = Samples(work.scratch, spec.model_dump(mode="json"))
     shots = work.scratch / SHOTS
     with open_lab(tests, shots) as examine:
         asked = Asked(tests, spec, examine)
-        facts = ask_gguf(gguf.only(".gguf"), asked, samples, work.out / "server.log", progress)
+        log = work.out / "server.log"
+        facts = ask_gguf(gguf, asked, samples, log, progress, lora=lora[0] if lora else None)
     shutil.copyfile(samples.file, work.out / samples.file.name)
     if shots.exists():
         shutil.copytree(shots, work.out / SHOTS)
@@ -82,8 +83,18 @@ class Asked:
         self.concurrency = concurrency
 
 
-def ask_gguf(gguf: Path, asked: Asked, samples: Samples, log: Path, progress: Progress) -> dict[str, JsonValue]:
+def ask_gguf(
+    gguf: Path, asked: Asked, samples: Samples, log: Path, progress: Progress, *, lora: Path | None = None
+) -> dict[str, JsonValue]:
     """Serve a GGUF, and ask it; a server that dies is started again as long as it gets further than the last one.
+
+    Args:
+        gguf: The model.
+        asked: What it is asked.
+        samples: What was answered so far; receives the rest.
+        log: File that receives what the server writes.
+        progress: Gets the tests.
+        lora: An adapter that is applied beside the model.
 
     Raises:
         ProcessError: When the server crashes, and gets no further.
@@ -94,7 +105,7 @@ def ask_gguf(gguf: Path, asked: Asked, samples: Samples, log: Path, progress: Pr
     while True:
         before = len(samples.taken)
         context = sampling.context * asked.concurrency
-        server = serving(gguf, context=context, slots=asked.concurrency, seed=sampling.seed, log=log)
+        server = serving(gguf, context=context, slots=asked.concurrency, seed=sampling.seed, log=log, lora=lora)
         try:
             with server as endpoint:
                 try:

@@ -50,20 +50,21 @@ def logits(
 
     Args:
         spec: What it reads.
-        parents: The artifact with the GGUF.
+        parents: The artifact with the GGUF, and the one with an adapter beside it where there is one.
         work: Receives the predictions and a log.
         progress: Gets the chunks.
     """
-    (parent,) = parents
+    gguf, *lora = (parent.only(".gguf") for parent in parents)
     text = write_text(spec.text, spec.chunks * spec.context, work.scratch / "text.txt")
     written = write_logits(
-        parent.only(".gguf"),
+        gguf,
         text,
         work.out / "predictions.logits",
         chunks=spec.chunks,
         context=spec.context,
         log=work.out / "logits.log",
         progress=progress,
+        lora=lora[0] if lora else None,
     )
     return {"text": spec.text.name, "tokens": written.tokens, "vocabulary": written.vocabulary, "bytes": written.size}
 
@@ -78,19 +79,21 @@ def divergence(
 
     Args:
         spec: Nothing to choose.
-        parents: The artifacts with the quantized GGUF and with the predictions.
+        parents: The artifacts with the quantized GGUF and with the predictions; and the one with an adapter where
+            these were made with it.
         work: Receives divergence.json and a log.
         progress: Gets the chunks.
 
     Returns:
         What divergence.json holds: see `suture.gguf.divergence.Divergence`; and the text's name.
     """
-    quantized, predictions = parents
+    quantized, predictions, *lora = parents
     found = measure_divergence(
         quantized.only(".gguf"),
         predictions.only(".logits"),
         log=work.out / "divergence.log",
         progress=progress,
+        lora=lora[0].only(".gguf") if lora else None,
     )
     facts: dict[str, JsonValue] = {**asdict(found), "text": predictions.facts["text"]}
     (work.out / "divergence.json").write_text(json.dumps(facts, indent=1))

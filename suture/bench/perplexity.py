@@ -38,7 +38,7 @@ def perplexity(
 
     Args:
         spec: What to measure on.
-        parents: The artifact with the GGUF.
+        parents: The artifact with the GGUF, and the one with an adapter beside it where there is one.
         work: Receives perplexity.json and one log per text.
         progress: Gets the chunks.
 
@@ -47,15 +47,17 @@ def perplexity(
         negative log-likelihood of each chunk; and the digest of the tokenizer. Two models of one tokenizer read the
         same chunks, and can be compared chunk by chunk.
     """
-    (parent,) = parents
-    gguf = parent.only(".gguf")
+    gguf, *lora = (parent.only(".gguf") for parent in parents)
+    adapter = lora[0] if lora else None
     estimates: dict[str, Estimate] = {}
     for name, text in _by_name(spec.texts).items():
         progress.say(f"perplexity on {name}")
         stem = name.replace(":", "-")
         file = write_text(text, spec.chunks * spec.context, work.scratch / f"{stem}.txt")
         log = work.out / f"{stem}.log"
-        estimates[name] = measure(gguf, file, chunks=spec.chunks, context=spec.context, log=log, progress=progress)
+        estimates[name] = measure(
+            gguf, file, chunks=spec.chunks, context=spec.context, log=log, progress=progress, lora=adapter
+        )
     texts: dict[str, JsonValue] = {
         name: {**_facts(estimate), "chunks": list(estimate.chunks)} for name, estimate in estimates.items()
     }

@@ -5,6 +5,7 @@ build.py        the managed build: its flags on this machine, its compilation
 toolchain.py    which llama.cpp is used, and its identity in the keys of steps
 runner.py       running one of its tools
 convert.py      checkpoint -> bf16 GGUF
+lora.py         adapter -> GGUF LoRA, to be served beside a model
 imatrix.py      bf16 GGUF and a text -> importance matrix
 quantize.py     bf16 GGUF -> smaller GGUF
 reference.py    a finished GGUF that the user names -> the store

@@ -185,13 +185,19 @@ def _run_converter(
         [*command, "--model-name", spec.provenance.name, *options],
         log=work.out / "convert.log",
         doing=f"converting {spec.provenance.name} to GGUF",
-        env=_converter_environment(script.parent, work.scratch),
+        env=converter_environment(script.parent, work.scratch),
         on_line=show,
     )
     return raw
 
 
-def _converter_environment(converter: Path, scratch: Path) -> dict[str, str]:
+def converter_environment(converter: Path, scratch: Path) -> dict[str, str]:
+    """Return the environment of the converters' scripts.
+
+    Args:
+        converter: Their folder.
+        scratch: Folder for what transformers would cache.
+    """
     paths = [str(converter / "gguf-py"), os.environ.get("PYTHONPATH", "")]
     return environment(
         # Its own gguf-py: the package of the same version on PyPI has other content.

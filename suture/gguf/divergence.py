@@ -96,7 +96,15 @@ class Divergence:
 
 
 def write_logits(
-    gguf: Path, text: Path, target: Path, *, chunks: int, context: int, log: Path, progress: Progress
+    gguf: Path,
+    text: Path,
+    target: Path,
+    *,
+    chunks: int,
+    context: int,
+    log: Path,
+    progress: Progress,
+    lora: Path | None = None,
 ) -> Logits:
     """Write what a model predicts on the first chunks of a text; `Logits.size` says beforehand how much that is.
 
@@ -108,13 +116,16 @@ def write_logits(
         context: Tokens per chunk; the first half is only read.
         log: File that receives what the tool writes.
         progress: Gets the chunks done.
+        lora: An adapter that is applied beside the model.
 
     Raises:
         DataError: When the text is too short for that many chunks.
         ProcessError: When the tool fails, or comes to no number.
         OSError: ENOSPC, when the disk is full.
     """
-    perplexity.measure(gguf, text, chunks=chunks, context=context, log=log, progress=progress, logits=target)
+    perplexity.measure(
+        gguf, text, chunks=chunks, context=context, log=log, progress=progress, logits=target, lora=lora
+    )
     require_room(target.parent)  # the tool does not look whether it could write
     return read_logits(target)
 
@@ -144,7 +155,13 @@ def read_logits(file: Path) -> Logits:
 
 
 def measure_divergence(
-    gguf: Path, logits: Path, *, log: Path, progress: Progress, threads: int | None = None
+    gguf: Path,
+    logits: Path,
+    *,
+    log: Path,
+    progress: Progress,
+    threads: int | None = None,
+    lora: Path | None = None,
 ) -> Divergence:
     """Compare a model's predictions with those in a file.
 
@@ -154,6 +171,7 @@ def measure_divergence(
         log: File that receives what the tool writes.
         progress: Gets the chunks done.
         threads: Those of the settings when None.
+        lora: An adapter that is applied beside the model, as it was when the file was made.
 
     Raises:
         ProcessError: When the tool fails, or comes to no number.
@@ -170,6 +188,7 @@ def measure_divergence(
         [
             toolchain.ensure(progress).binary("llama-perplexity"),
             *("--model", gguf, "--kl-divergence", "--kl-divergence-base", logits),
+            *(("--lora", lora) if lora else ()),
             *("--ctx-size", str(base.context), "--threads", str(threads or settings().threads)),
         ],
         log=log,

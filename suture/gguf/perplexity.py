@@ -50,6 +50,7 @@ def measure(
     progress: Progress,
     threads: int | None = None,
     logits: Path | None = None,
+    lora: Path | None = None,
 ) -> Estimate:
     """Measure a model's perplexity on the first chunks of a text.
 
@@ -62,6 +63,7 @@ def measure(
         progress: Gets the chunks done.
         threads: Those of the settings when None.
         logits: File that receives the model's predictions, if anything is to be compared with them.
+        lora: An adapter that is applied beside the model.
 
     Raises:
         DataError: When the text is too short for that many chunks.
@@ -80,6 +82,7 @@ def measure(
         [
             toolchain.ensure(progress).binary("llama-perplexity"),
             *("--model", gguf, "--file", text),
+            *(("--lora", lora) if lora else ()),
             *("--chunks", str(chunks), "--ctx-size", str(context)),
             *("--threads", str(threads or settings().threads)),
             *("--ppl-output-type", "1"),  # a line per chunk

@@ -55,6 +55,7 @@ def serving(
     slots: int = 1,
     threads: int | None = None,
     startup_timeout: float = 600.0,
+    lora: Path | None = None,
 ) -> Generator[Endpoint]:
     """Serve a model on a free port of the loopback interface; the server ends with the block, however it is left.
 
@@ -66,6 +67,7 @@ def serving(
         slots: Conversations at one time.
         threads: Threads for prompts and generation; those of the settings when None.
         startup_timeout: Seconds to load the model in.
+        lora: An adapter that is applied beside the model, to all requests.
 
     Raises:
         ProcessError: When the server ends while it loads the model.
@@ -73,7 +75,7 @@ def serving(
     """
     log.touch()
     written = log.stat().st_size  # a log is appended to
-    with start_process(_command(gguf, context, seed, slots, threads), log=log, env=environment()) as server:
+    with start_process(_command(gguf, context, seed, slots, threads, lora), log=log, env=environment()) as server:
         deadline = time.monotonic() + startup_timeout
         while (port := _listening_port(log, written)) is None or not _is_healthy(port):
             _require_coming(server.poll(), log, deadline)
@@ -81,10 +83,13 @@ def serving(
         yield Endpoint(f"http://127.0.0.1:{port}", log, server.poll)
 
 
-def _command(gguf: Path, context: int, seed: int, slots: int, threads: int | None) -> list[str | Path]:
+def _command(
+    gguf: Path, context: int, seed: int, slots: int, threads: int | None, lora: Path | None
+) -> list[str | Path]:
     return [
         toolchain.ensure().binary("llama-server"),
         *("--model", gguf),
+        *(("--lora", lora) if lora else ()),
         # The system picks the port and the log tells it: a port found free beforehand may be taken by then.
         *("--host", "127.0.0.1", "--port", "0"),
         *("--ctx-size", str(context), "--parallel", str(slots)),

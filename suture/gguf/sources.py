@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 import tarfile
 from collections.abc import Iterable
@@ -10,7 +11,7 @@ from typing import IO, cast
 
 from suture.packages import Package, fetch_package
 from suture.progress import Progress
-from suture.store import durable, locks
+from suture.store import canonical_json, durable, locks
 
 SDIST = Package(
     name="llama-cpp-python",
@@ -23,10 +24,13 @@ SDIST = Package(
 CONVERTER = "convert_hf_to_gguf.py"
 """The converter; it needs the folders `conversion` and `gguf-py` beside it."""
 
+LORA_CONVERTER = "convert_lora_to_gguf.py"
+"""That of adapters; it needs the same folders."""
+
 _NOT_BUILT = ("docs", "models", "tests", "benches", "examples", "media")
 """Two thirds of the tree, and of no use to the build."""
 
-_CONVERTS = (CONVERTER, "conversion", "gguf-py/gguf", "models/templates", "LICENSE")
+_CONVERTS = (CONVERTER, LORA_CONVERTER, "conversion", "gguf-py/gguf", "models/templates", "LICENSE")
 
 
 def root(cache: Path) -> Path:
@@ -35,8 +39,9 @@ def root(cache: Path) -> Path:
 
 
 def converter_folder(cache: Path) -> Path:
-    """Return where the pinned converter lies, or will lie."""
-    return root(cache) / f"converter-{SDIST.sha256[:12]}"
+    """Return where the pinned converter lies, or will lie; another choice of files lies elsewhere."""
+    identity = canonical_json([SDIST.sha256, list(_CONVERTS)])
+    return root(cache) / f"converter-{hashlib.sha256(identity.encode()).hexdigest()[:12]}"
 
 
 def unpack_converter(cache: Path, progress: Progress) -> Path:

@@ -142,6 +142,23 @@ def converter_of(toolchain: Toolchain, progress: Progress) -> Path:
     return toolchain.converter / sources.CONVERTER
 
 
+def lora_converter_of(toolchain: Toolchain, progress: Progress) -> Path:
+    """Return the script that converts adapters, which lies beside the converter.
+
+    Raises:
+        ToolError: When others' converter comes without it.
+    """
+    script = converter_of(toolchain, progress).with_name(sources.LORA_CONVERTER)
+    if not script.is_file():
+        raise ToolError(
+            f"This llama.cpp has no {sources.LORA_CONVERTER}.",
+            where=script.parent,
+            way_out="Copy it there from the same release's sources, say `result: fused`, or take this llama.cpp off "
+            "SUTURE_LLAMA_CPP and PATH to use the managed build, which has it.",
+        )
+    return script
+
+
 def _wanted(*, cuda: bool) -> Build:
     if not cuda:
         return build.build_for_cpu()
@@ -225,7 +242,8 @@ def _programs(binaries: Path) -> Iterable[Path]:
 
 def _scripts(converter: Path) -> Iterable[Path]:
     folders = (converter / "conversion", converter / "gguf-py" / "gguf")
-    return [converter / sources.CONVERTER, *(path for folder in folders for path in sorted(folder.rglob("*.py")))]
+    scripts = [path for name in (sources.CONVERTER, sources.LORA_CONVERTER) if (path := converter / name).is_file()]
+    return [*scripts, *(path for folder in folders for path in sorted(folder.rglob("*.py")))]
 
 
 @cache

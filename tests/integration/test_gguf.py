@@ -29,8 +29,10 @@ from safetensors.torch import load_file, save_file
 from suture.errors import DataError, ProcessError, TransientError
 from suture.gguf import metadata, perplexity, server
 from suture.gguf.convert import ConvertSpec, Provenance, SourceCredit, convert
+from suture.gguf.lora import ConvertLoraSpec, convert_lora
 from suture.gguf.quantize import QuantizeSpec, quantize
 from suture.gguf.toolchain import Toolchain
+from suture.heal.fuse import FuseSpec, fuse
 from suture.progress import Silent
 from suture.settings import settings
 from suture.store import Artifact, FileEntry, Manifest, Workspace
@@ -233,6 +235,72 @@ def test_a_full_disk_is_called_that(converted: Made, tmpfs: Callable[[int], Path
     disk = tmpfs(8 * 2**20)
     with pytest.raises(OSError, match="No space left on device"):
         made(disk, quantize, QuantizeSpec(type="Q8_0"), converted.artifact, "a2" * 32)
+
+
+# -- an adapter beside the model ----------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def adapter(folder: Path) -> Artifact:
+    """Random factors on two projections of each layer, as the step `heal` leaves them."""
+    place, random = folder / "adapter", torch.Generator().manual_seed(0)
+    place.mkdir()
+    shapes = {"self_attn.q_proj": (576, 576), "mlp.down_proj": (576, 1536)}
+    tensors = {
+        f"base_model.model.model.layers.{layer}.{module}.lora_{factor}.weight": 0.2
+        * torch.randn((4, columns) if factor == "A" else (rows, 4), generator=random)
+        for layer in range(LAYERS)
+        for module, (rows, columns) in shapes.items()
+        for factor in "AB"
+    }
+    save_file(tensors, place / "adapter_model.safetensors")
+    config = {"peft_type": "LORA", "r": 4, "lora_alpha": 2, "target_modules": ["q_proj", "down_proj"], "bias": "none"}
+    (place / "adapter_config.json").write_text(json.dumps(config))
+    return as_artifact(place, "ad" * 32, {})
+
+
+def make_lora(folder: Path, checkpoint: Artifact, adapter: Artifact) -> Path:
+    work = Workspace("10" * 32, folder / "out", folder / "scratch")
+    work.out.mkdir(parents=True)
+    work.scratch.mkdir()
+    spec = ConvertLoraSpec(type="f16", provenance=PROVENANCE)
+    facts = convert_lora(spec, [checkpoint, adapter], work, Silent())
+    lora = work.out / "lora.gguf"
+    assert facts == {"tensors": 4 * LAYERS, "size_bytes": lora.stat().st_size, "type": "F16"}
+    return lora
+
+
+def test_an_adapter_beside_the_model_does_what_it_does_in_its_weights(
+    converted: Made, checkpoint: Artifact, adapter: Artifact, text: Path, folder: Path
+) -> None:
+    """The same bytes each time, named, applied by llama-perplexity and by llama-server."""
+    lora = make_lora(folder / "lora", checkpoint, adapter)
+    assert make_lora(folder / "lora again", checkpoint, adapter).read_bytes() == lora.read_bytes()
+    assert metadata.read(lora).metadata["suture.key"] == "10" * 32
+    assert "adad" not in str(metadata.read(lora).metadata)
+
+    work = Workspace("f0" * 32, folder / "fused" / "out", folder / "fused" / "scratch")
+    work.out.mkdir(parents=True)
+    fuse(FuseSpec(), [checkpoint, adapter], work, Silent())
+    spec = ConvertSpec(type="bf16", provenance=PROVENANCE)
+    fused = made(folder, convert, spec, as_artifact(work.out, "ff" * 32, {}), "c4" * 32).gguf
+    raw, in_weights, beside = (
+        perplexity.measure(
+            gguf, text, chunks=4, context=64, log=folder / f"{name}.log", progress=Silent(), lora=with_it
+        ).value
+        for name, gguf, with_it in (
+            ("raw", converted.gguf, None),
+            ("in the weights", fused, None),
+            ("beside", converted.gguf, lora),
+        )
+    )
+    assert abs(math.log(in_weights / raw)) > 0.1, "the test's adapter does nothing"
+    assert beside == pytest.approx(in_weights, rel=0.01)
+
+    log = folder / "server with it.log"
+    with server.serving(converted.gguf, context=256, seed=1, log=log, lora=lora) as endpoint:
+        (loaded,) = httpx.get(f"{endpoint.url}/lora-adapters", trust_env=False).json()
+    assert (Path(loaded["path"]), loaded["scale"]) == (lora, 1.0)
 
 
 # -- perplexity ---------------------------------------------------------------------------------------------------
