@@ -166,3 +166,31 @@ class BenchmarkFacts(StepFacts):
     tokens_per_second: Measured | None
     prompt_tokens_per_second: float | None
     time_to_first_token: Measured | None
+
+
+class LayerFacts(StepFacts):
+    """What one layer does to the residual stream."""
+
+    norm: Measured
+    cosine: Measured
+    added: Measured
+
+
+class PositionFacts(StepFacts):
+    """Losses at some places of a chunk."""
+
+    first: int
+    last: int
+    losses: tuple[float, ...]
+
+
+class ProbeFacts(StepFacts):
+    """What `probe` saw."""
+
+    text: str
+    chunks: int
+    context: int
+    device: str
+    start: Measured
+    layers: tuple[LayerFacts, ...]
+    positions: tuple[PositionFacts, ...]

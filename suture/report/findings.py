@@ -9,6 +9,7 @@ from suture.recipe import Recipe
 from suture.report.comparison import Measured, Rivals, detectable, difference, log_ratio, lowest, rivals
 from suture.report.data import ArmData, Difference, Estimate, Finding, Recovery, ReportData, Rivalry
 from suture.report.numbers import apart, capital, percent, probability, size, speed, times, with_error
+from suture.report.seams import seam_findings
 from suture.report.standings import against_parents
 
 Tone = Literal["gain", "loss", "even"]
@@ -32,6 +33,7 @@ def find(data: ReportData, recipe: Recipe) -> tuple[Finding, ...]:
         ]
         prefix = f"{group.quant}: " if len(groups) > 1 else ""
         found += [sentence.model_copy(update={"text": f"{prefix}{sentence.text}"}) for sentence in sentences]
+    found += seam_findings(data.probes, data.merges)
     return (*_missing(data.arms), *found, *_tests(data.rivalries), *_notes(data, recipe))
 
 
@@ -152,10 +154,11 @@ def _cost(group: Rivals, arms: Sequence[ArmData]) -> Iterator[Finding]:
     by_role = {arm.role: arm for arm in arms if arm.role == "healed" or arm.is_final}
     result = by_role.get("healed") or by_role.get("merged")
     source = group.source.arm if group.source else None
-    if result is None or source is None or not result.size_bytes or not source.size_bytes:
+    if result is None or source is None or not result.served_bytes or not source.served_bytes:
         return
-    text = f"{capital(result.title)} takes {times(result.size_bytes / source.size_bytes)} the disk of {source.title}"
-    numbers = f"{size(result.size_bytes)} against {size(source.size_bytes)}"
+    share = times(result.served_bytes / source.served_bytes)
+    text = f"{capital(result.title)} takes {share} the disk of {source.title}"
+    numbers = f"{size(result.served_bytes)} against {size(source.served_bytes)}"
     fast, yardstick = _rate(result), _rate(source)
     if fast and yardstick:
         text += f", and {_speeds(fast, yardstick)}"

@@ -12,6 +12,7 @@ from suture.report.data import (
     ArmData,
     BareSpeed,
     Interval,
+    ProbeData,
     QuantizationLoss,
     ReportData,
     SourceData,
@@ -33,6 +34,7 @@ from suture.report.facts import (
 from suture.report.findings import find
 from suture.report.inputs import ArmView, ReportInput, Role, SourceView, StepView
 from suture.report.merges import merges_of
+from suture.report.probes import probe_of
 from suture.report.rivalries import rivalries
 from suture.report.standings import standings
 from suture.statistics import rate_interval
@@ -60,8 +62,10 @@ def gather(store: Store, asked: ReportInput) -> ReportData:
         merges=merges_of(asked, shelf),
         standings=(),
         rivalries=(),
+        probes=_probes(asked, shelf),
         steps=tuple(_step(step, run, shelf) for step in asked.steps),
         sources=tuple(_source(source, recipe, shelf) for source in asked.sources),
+        licences=asked.licences,
         tools=_tools(shelf),
         packages=_packages(shelf),
         recipe=recipe.model_dump(mode="json"),
@@ -77,7 +81,7 @@ def gather(store: Store, asked: ReportInput) -> ReportData:
 
 
 def _keys(arm: ArmView) -> tuple[str, ...]:
-    keys = (arm.gguf, arm.perplexity, arm.benchmark, arm.divergence, arm.speed)
+    keys = (arm.gguf, arm.perplexity, arm.benchmark, arm.divergence, arm.speed, arm.adapter)
     return tuple(key for key in keys if key)
 
 
@@ -91,8 +95,9 @@ def _arm(arm: ArmView, shelf: Shelf, *, healed: bool) -> ArmData:
         "benchmark": arm.benchmark,
         "divergence": arm.divergence,
         "speed": arm.speed,
+        "adapter": arm.adapter,
     }
-    gguf = facts_of(GgufFacts, arm.gguf, shelf)
+    gguf, adapter = facts_of(GgufFacts, arm.gguf, shelf), facts_of(GgufFacts, arm.adapter, shelf)
     measured = {
         **_file(gguf),
         **_perplexity(facts_of(PerplexityFacts, arm.perplexity, shelf)),
@@ -107,6 +112,8 @@ def _arm(arm: ArmView, shelf: Shelf, *, healed: bool) -> ArmData:
             "role": arm.role,
             "quant": arm.quant or (gguf.type if gguf else ""),
             "key": arm.gguf,
+            "adapter": arm.adapter,
+            "adapter_bytes": adapter and adapter.size_bytes,
             "missing": tuple(part for part, key in asked.items() if key and key not in shelf),
             **measured,
         }
@@ -185,6 +192,12 @@ def _loss(facts: DivergenceFacts | None) -> QuantizationLoss | None:
 
 def _bare_speed(facts: SpeedFacts | None) -> BareSpeed | None:
     return None if facts is None else BareSpeed.model_validate(facts.model_dump())
+
+
+def _probes(asked: ReportInput, shelf: Shelf) -> tuple[ProbeData, ...]:
+    healed = asked.recipe.heal is not None
+    found = (probe_of(view, title(view.name, view.role, healed=healed), shelf) for view in asked.probes)
+    return tuple(probe for probe in found if probe is not None)
 
 
 # -- trainings ------------------------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ from importlib import resources
 import yaml
 
 from suture import __version__
-from suture.report import numbers, plots, tables
+from suture.report import numbers, plots, probe_plots, probes, tables, terms
 from suture.report.data import ArmData, Finding, MergeData, ReportData, StepData, TestResult
 from suture.report.markup import Markup, element
 from suture.report.pages import Pictures
@@ -31,6 +31,7 @@ def html_page(data: ReportData, pictures: Pictures | None = None) -> str:
         _scoreboard(data),
         _findings(data),
         _figures(data),
+        _seam(data),
         _standings(data),
         _losses(data),
         _speeds(data),
@@ -143,6 +144,28 @@ def _figure(svg: str | None, title: str, note: str) -> Markup:
         return Markup()
     caption = element("figcaption", element("strong", title), " ", note)
     return element("figure", caption, element("div", Markup(plots.themed(svg)), role="img", aria_label=title))
+
+
+def _seam(data: ReportData) -> Markup:
+    """Return what the probes saw in the models in 16 bits."""
+    if not data.probes:
+        return Markup()
+    seams = probes.seams_of(data.merges[-1])
+    dotted = " Dotted: the seams. Dashed: the sources, their layers where the merge has them." if seams else ""
+    stream = f"What flows from layer to layer: its size, and how far each layer turns it (1: not at all).{dotted}"
+    drawn = [
+        _figure(probe_plots.seam_plot(data), "Residual stream", stream),
+        _figure(probe_plots.position_plot(data), "Perplexity by position", "Whiskers of one standard error."),
+    ]
+    first = data.probes[0]
+    read = f"{first.chunks} chunks of {first.context} tokens of {first.text}"
+    note = f"The models in 16 bits, on {read}. All read the same, so that their errors rise and fall together."
+    return _section(
+        "Seam" if seams else "Residual stream",
+        element("div", *drawn, class_="figures"),
+        _titled("Perplexity by position", _table(tables.position_rows(data))),
+        element("p", note, class_="small"),
+    )
 
 
 def _standings(data: ReportData) -> Markup:
@@ -283,7 +306,21 @@ def _step_row(step: StepData, longest: float) -> Markup:
 
 def _provenance(data: ReportData) -> Markup:
     versions = element("details", element("summary", "Versions"), _table(tables.version_rows(data)))
-    return _section("Provenance", _table(tables.source_rows(data)), versions)
+    return _section("Provenance", _table(tables.source_rows(data)), _licences(data), versions)
+
+
+def _licences(data: ReportData) -> Markup:
+    if data.licences is None:
+        return Markup()
+    verdict = element("p", terms.verdict_words(data.licences))
+    asked = terms.licence_rows(data.licences)
+    return element(
+        "div",
+        element("h3", "Licences"),
+        verdict,
+        _table(asked) if asked else "",
+        element("p", terms.NOTE, class_="small"),
+    )
 
 
 def _recipe(data: ReportData) -> Markup:

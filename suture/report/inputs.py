@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
+from suture.licences import Judgement
 from suture.recipe import Part, Recipe
 from suture.store import RunRecord
 
@@ -49,6 +50,18 @@ class ArmView(Part):
     """Key of the measurement; empty when none was asked for."""
     speed: str = ""
     """Key of the measurement; empty when none was asked for."""
+    adapter: str = ""
+    """Key of the GGUF LoRA that is served beside the file; empty where there is none."""
+
+
+class ProbeView(Part):
+    """A model that was looked into."""
+
+    name: str
+    """Its name."""
+    role: Role
+    key: str
+    """Key of the probe."""
 
 
 class ReportInput(Part):
@@ -61,3 +74,7 @@ class ReportInput(Part):
     """Every step of the plan, parents before children."""
     arms: tuple[ArmView, ...]
     """In the order of the scoreboard."""
+    probes: tuple[ProbeView, ...] = ()
+    """In the same order; empty when none were asked for."""
+    licences: Judgement | None = None
+    """What the licences of the final model's parts ask for; None where nobody asked."""

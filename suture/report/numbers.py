@@ -110,6 +110,16 @@ def size(count: float | None) -> str:
     return MISSING if count is None else human_bytes(count)
 
 
+def quant(arm: ArmData) -> str:
+    """Return what a model's weights are stored in as `Q4_K_M`, or `Q4_K_M + LoRA` with an adapter beside them."""
+    return f"{arm.quant or MISSING}{' + LoRA' if arm.adapter else ''}"
+
+
+def files(arm: ArmData) -> str:
+    """Return the size of what a model is served from as `9.20 GB`, or `9.20 GB + 692.00 MB` with an adapter."""
+    return f"{size(arm.size_bytes)}{f' + {size(arm.adapter_bytes)}' if arm.adapter else ''}"
+
+
 def duration(seconds: float | None) -> str:
     """Return seconds as `3 min 20 s`."""
     return MISSING if seconds is None else human_seconds(seconds)

@@ -80,7 +80,7 @@ def perplexity_plot(data: ReportData) -> str | None:
     if not arms:
         return None
     colours = [colour(arm.name, arm.role, data) for arm in arms]
-    return _drawn("perplexity", 0.75 + _ROW * len(arms), lambda axes: _bars(axes, arms, colours))
+    return drawn("perplexity", 0.75 + _ROW * len(arms), lambda axes: _bars(axes, arms, colours))
 
 
 def standings_plot(data: ReportData) -> str | None:
@@ -102,7 +102,7 @@ def forest_plot(rows: Sequence[Standing], colour_of: Callable[[Standing], str]) 
             axes.set_xlabel("change of perplexity, % (left is better)")
 
     height = len(texts) * (0.55 + 0.25 * len(models)) + 0.3
-    return _drawn("standings", height, *(partial(draw, text=text) for text in texts))
+    return drawn("standings", height, *(partial(draw, text=text) for text in texts))
 
 
 def loss_plot(data: ReportData) -> str | None:
@@ -111,13 +111,13 @@ def loss_plot(data: ReportData) -> str | None:
     if not trainings:
         return None
     colours = [colour(training.name, training.role, data) for training in trainings]
-    return _drawn("loss", 2.6, lambda axes: _curves(axes, trainings, colours))
+    return drawn("loss", 2.6, lambda axes: _curves(axes, trainings, colours))
 
 
 def gates_plot(data: ReportData) -> str | None:
     """Return the heal's factor on each projection of the repeated layers, or None when it had none."""
     gates = next((training.gates for training in data.trainings if training.gates), None)
-    return _drawn("gates", 2.4, lambda axes: _gates(axes, gates)) if gates else None
+    return drawn("gates", 2.4, lambda axes: _gates(axes, gates)) if gates else None
 
 
 def colour(name: str, role: str, data: ReportData) -> str:
@@ -145,8 +145,14 @@ def data_uri(svg: str) -> str:
     return f"data:image/svg+xml;base64,{base64.b64encode(svg.encode()).decode()}"
 
 
-def _drawn(name: str, height: float, *draw: Callable[[Axes], None]) -> str:
-    """Draw on fresh axes, one below the other with one x axis; the same data gives the same text."""
+def drawn(name: str, height: float, *draw: Callable[[Axes], None]) -> str:
+    """Draw on fresh axes, one below the other with one x axis; the same data gives the same text.
+
+    Args:
+        name: What tells this plot from others in one page.
+        height: Inches.
+        draw: Fills one panel each.
+    """
     import matplotlib as mpl
     from matplotlib.backends.backend_svg import FigureCanvasSVG
     from matplotlib.figure import Figure

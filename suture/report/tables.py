@@ -16,6 +16,7 @@ from suture.report.data import (
     StepData,
     TrainingData,
 )
+from suture.report.probes import perplexity_of, stretches
 
 Table = list[dict[str, str]]
 """One dictionary per row, all with the same columns: what Prefect's table artifacts show."""
@@ -26,13 +27,13 @@ KEY_DIGITS = 12
 SCOREBOARD: dict[str, Callable[[ArmData], str]] = {
     "model": lambda arm: arm.name,
     "role": lambda arm: arm.role,
-    "quant": lambda arm: arm.quant or numbers.MISSING,
+    "quant": numbers.quant,
     "perplexity": lambda arm: numbers.with_error(arm.perplexity),
     "tests passed": numbers.passed,
     "95 % interval": lambda arm: numbers.interval(arm.interval),
     "tokens/s": numbers.speed,
     "first token": lambda arm: numbers.milliseconds(arm.time_to_first_token),
-    "size": lambda arm: numbers.size(arm.size_bytes),
+    "size": numbers.files,
 }
 """Column -> what it says of an arm."""
 
@@ -155,6 +156,22 @@ def rivalry_rows(rivalries: Sequence[Rivalry]) -> Table:
             "verdict": "better" if pair.is_detectable else "no detectable difference",
         }
         for pair in rivalries
+    ]
+
+
+def position_rows(data: ReportData) -> Table:
+    """Return the perplexity of every probed model by position in the text, and over all positions."""
+    if not data.probes:
+        return []
+    parts = [*stretches(data.probes[0].positions), data.probes[0].positions]
+    names = [f"{part[0].first} to {part[-1].last}" for part in parts[:-1]] + ["all"]
+    columns = {
+        probe.name: [perplexity_of(part) for part in (*stretches(probe.positions), probe.positions)]
+        for probe in data.probes
+    }
+    return [
+        {"tokens": name, **{probe: numbers.with_error(found[row]) for probe, found in columns.items()}}
+        for row, name in enumerate(names)
     ]
 
 
