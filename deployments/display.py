@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
+from rich.table import Column
 
 from suture.progress import Lines, Pace
 
@@ -29,9 +30,10 @@ class BarDisplay:
             SpinnerColumn(),
             TextColumn("{task.description}"),
             BarColumn(bar_width=24),
-            TextColumn("{task.fields[said]}"),
+            TextColumn("{task.fields[said]}", table_column=Column(no_wrap=True, ratio=1)),  # cut where it is long
             TimeElapsedColumn(),
             console=console,
+            expand=True,
             transient=True,
         )
         self._bars: dict[str, TaskID] = {}
@@ -63,9 +65,9 @@ class Bar:
         self._bar = bar
         self._pace = Pace()
 
-    def update(self, done: float, total: float, unit: str) -> None:
+    def update(self, done: float, total: float, unit: str, note: str = "") -> None:
         """Move the bar."""
-        said = self._pace.describe(done, total, unit)
+        said = self._pace.describe(done, total, unit, note)
         self._progress.update(self._bar, completed=done, total=total or None, said=said)
 
     def say(self, message: str) -> None:

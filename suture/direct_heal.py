@@ -1,6 +1,6 @@
-"""`suture heal RECIPE`: the healed merge alone, or a look at what it is trained on.
+"""`suture heal RECIPE`: the healed merge alone, a look at what it is trained on, or a dry run of the training.
 
-Both work in the store, without a server.
+All work in the store, without a server.
 """
 
 from __future__ import annotations
@@ -18,10 +18,13 @@ from tokenizers import Tokenizer
 from suture.errors import RecipeError
 from suture.heal.chat import NO_LOSS
 from suture.heal.dataset import ROWS
+from suture.heal.dry_run import Estimate, dry_run
+from suture.heal.train import TrainSpec
 from suture.plan import Plan, check_disk, resolve
 from suture.progress import Progress
 from suture.recipe import Recipe
 from suture.steps import PlannedStep, build_all, store_of_this_machine
+from suture.store import locks
 
 
 @dataclass(frozen=True)
@@ -45,6 +48,8 @@ class BlendPart(BaseModel):
     epochs: float
     too_long: int
     silent: int
+    looked_at: int
+    held_out: int
 
 
 class Blend(BaseModel):
@@ -72,7 +77,7 @@ def heal_alone(recipe: Recipe, progress: Progress) -> Path:
     """Merge and heal; what is in the store already is not made again.
 
     Returns:
-        The folder of the healed checkpoint.
+        The folder of the healed checkpoint; or, where the recipe keeps an adapter, that of its GGUF LoRA.
 
     Raises:
         RecipeError: When the recipe heals nothing.
@@ -80,7 +85,28 @@ def heal_alone(recipe: Recipe, progress: Progress) -> Path:
     """
     plan = _plan(recipe)
     check_disk(plan, store_of_this_machine())
-    return build_all(_step(plan, "fuse healed"), store_of_this_machine(), progress).artifact.path
+    label = "convert lora healed" if recipe.heal and recipe.heal.result == "adapter" else "fuse healed"
+    return build_all(_step(plan, label), store_of_this_machine(), progress).artifact.path
+
+
+def dry_run_alone(recipe: Recipe, progress: Progress) -> Estimate:
+    """Make the merge and the training data, train two steps on the longest rows, and throw that training away.
+
+    Returns:
+        What the training of the healed merge will take, the control not included.
+
+    Raises:
+        RecipeError: When the recipe heals nothing.
+        SutureError: What any of the steps raises.
+    """
+    step = _step(_plan(recipe), "heal healed")
+    assert isinstance(step.spec, TrainSpec)  # noqa: S101 -- for the type checker
+    store = store_of_this_machine()
+    model, data = (build_all(parent, store, progress).artifact for parent in step.parents)
+    with locks.locked(
+        store.machine_lock, on_wait=lambda: progress.say("waiting for the machine: another step uses it")
+    ):
+        return dry_run(step.spec, model, data, store.root, progress)
 
 
 def preview_data(recipe: Recipe, count: int, progress: Progress) -> Preview:
@@ -93,8 +119,7 @@ def preview_data(recipe: Recipe, count: int, progress: Progress) -> Preview:
     step = _step(_plan(recipe), "dataset heal")
     store = store_of_this_machine()
     made = build_all(step, store, progress).artifact
-    (parent,) = made.manifest.parents
-    model = store.find(parent)
+    model = store.find(made.manifest.parents[0])
     assert model is not None  # noqa: S101 -- the data were made with its tokenizer just now
     tokenizer = Tokenizer.from_file(str(model.path / "tokenizer.json"))
     tensors = safetensors.numpy.load_file(made.path / ROWS)  # pyright: ignore[reportUnknownMemberType] -- of a path-like thing

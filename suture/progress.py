@@ -10,8 +10,8 @@ from typing import Protocol
 class Progress(Protocol):
     """Receives what a step has done so far. Calls are cheap; the receiver decides what to show."""
 
-    def update(self, done: float, total: float, unit: str) -> None:
-        """Report `done` of `total` in `unit` (bytes, tensors, steps, ...)."""
+    def update(self, done: float, total: float, unit: str, note: str = "") -> None:
+        """Report `done` of `total` in `unit` (bytes, tensors, steps, ...), and what else is to be seen of it now."""
         ...
 
     def say(self, message: str) -> None:
@@ -22,7 +22,7 @@ class Progress(Protocol):
 class Silent:
     """Shows nothing."""
 
-    def update(self, done: float, total: float, unit: str) -> None:
+    def update(self, done: float, total: float, unit: str, note: str = "") -> None:
         """Ignore."""
 
     def say(self, message: str) -> None:
@@ -43,9 +43,9 @@ class Lines:
         self._pace = Pace()
         self._last = 0.0
 
-    def update(self, done: float, total: float, unit: str) -> None:
-        """Write a line with share, amount and time left, if one is due."""
-        line = self._pace.describe(done, total, unit)
+    def update(self, done: float, total: float, unit: str, note: str = "") -> None:
+        """Write a line with share, amount, time left and the note, if one is due."""
+        line = self._pace.describe(done, total, unit, note)
         now = time.monotonic()
         if now - self._last >= self._interval:
             self._last = now
@@ -67,20 +67,22 @@ class Pace:
     def __init__(self) -> None:
         self._first: tuple[float, float] | None = None
 
-    def describe(self, done: float, total: float, unit: str) -> str:
+    def describe(self, done: float, total: float, unit: str, note: str = "") -> str:
         """Return one line such as `40 %  1.20 GB / 3.00 GB  12 s left`.
 
         Args:
             done: Amount done.
             total: Amount in all; 0 when unknown.
             unit: Name of the unit; `bytes` is shown in MB and GB.
+            note: What stands at the end of the line.
         """
         now = time.monotonic()
         if self._first is None or done < self._first[1]:  # less than before: a second phase has begun
             self._first = (now, done)
         began, before = self._first
         left = (now - began) * (total - done) / (done - before) if done > before else None
-        return describe(done, total, unit, left)
+        line = describe(done, total, unit, left)
+        return f"{line}  {note}" if note else line
 
 
 def describe(done: float, total: float, unit: str, left: float | None) -> str:

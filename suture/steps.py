@@ -43,12 +43,14 @@ class Step:
 
 STEPS: dict[str, Step] = {
     "fetch": Step(1, "suture.hub.fetch:fetch", "shared"),
-    "dataset": Step(1, "suture.heal.dataset:dataset", "shared"),
+    "fetch_dataset": Step(1, "suture.hub.datasets:fetch_dataset", "shared"),
+    "dataset": Step(2, "suture.heal.dataset:dataset", "shared"),
     "finetune": Step(1, "suture.heal.train:train", "alone"),
     "heal": Step(1, "suture.heal.train:train", "alone"),
     "fuse": Step(1, "suture.heal.fuse:fuse", "shared"),
     "merge": Step(2, "suture.merge.step:merge", "shared"),
     "convert": Step(1, "suture.gguf.convert:convert", "shared"),
+    "convert_lora": Step(1, "suture.gguf.lora:convert_lora", "shared"),
     "imatrix": Step(1, "suture.gguf.imatrix:imatrix", "shared"),
     "quantize": Step(1, "suture.gguf.quantize:quantize", "shared"),
     "reference": Step(1, "suture.gguf.reference:reference", "shared"),
@@ -56,6 +58,7 @@ STEPS: dict[str, Step] = {
     "logits": Step(1, "suture.bench.divergence:logits", "shared"),
     "divergence": Step(1, "suture.bench.divergence:divergence", "shared"),
     "speed": Step(1, "suture.bench.bare_speed:speed", "alone"),
+    "probe": Step(1, "suture.heal.probe:probe", "alone"),
     "benchmark": Step(2, "suture.bench.capability:benchmark", "alone"),
 }
 
@@ -147,7 +150,7 @@ def _run(planned: PlannedStep, parents: Sequence[Artifact], store: Store, progre
     function = kind.load()
     with (
         locks.locked(
-            store.locks / "machine.lock",
+            store.machine_lock,
             shared=kind.machine == "shared",
             on_wait=lambda: progress.say("waiting for the machine: another step needs it alone"),
         ),

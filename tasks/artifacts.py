@@ -13,8 +13,10 @@ from typing import Any
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
 from prefect.runtime import flow_run
 
+from suture.progress import human_bytes
 from suture.report.build import load_report
 from suture.report.plots import data_uri, loss_plot, standings_plot
+from suture.report.probe_plots import seam_plot
 from suture.report.tables import scoreboard_rows, standing_rows
 from suture.steps import Outcome, PlannedStep
 from suture.store import Store
@@ -53,6 +55,13 @@ def show_report(store: Store, run: str) -> None:
             key=artifact_key("merges-against-parents-plot"),
             description="Change of perplexity to the best parent, with 95 % intervals.",
         )
+    seam = seam_plot(files.data)
+    if seam is not None:
+        create_markdown_artifact(
+            f"![Residual stream by layer]({data_uri(seam)})",
+            key=artifact_key("seam-plot"),
+            description=f"Norm and cosine of the residual stream in the models of run `{run}`; seams are dotted.",
+        )
     create_markdown_artifact(
         files.markdown.read_text(), key=artifact_key("report"), description=f"Report of run `{run}`."
     )
@@ -62,9 +71,10 @@ def show_losses(planned: PlannedStep, outcome: Outcome) -> None:
     """Show how the loss of a training went."""
     if outcome.cached:
         return
-    lines = (outcome.artifact.path / "losses.jsonl").read_text().splitlines()
-    stride = -(-len(lines) // _LOSS_ROWS)
-    rows = [json.loads(line) for line in [*lines[:-1:stride], lines[-1]]]
+    history = [json.loads(line) for line in (outcome.artifact.path / "losses.jsonl").read_text().splitlines()]
+    stride = -(-len(history) // _LOSS_ROWS)
+    rows = [*history[:-1:stride], history[-1]]
+    measured = [row for row in history if "held_out_loss" in row]
     create_table_artifact(
         [
             {
@@ -73,12 +83,19 @@ def show_losses(planned: PlannedStep, outcome: Outcome) -> None:
                 "learning rate": f"{row['learning_rate']:.2e}",
                 "gradient norm": f"{row['grad_norm']:.3f}",
                 "tokens/s": f"{row['tokens_per_second']:.0f}",
+                "memory": human_bytes(row["memory_bytes"]),
             }
             for row in rows
         ],
         key=artifact_key("losses", _model(planned)),
         description=f"Losses of `{planned.label}`; every step is in the artifact `{planned.key[:12]}`.",
     )
+    if measured:
+        create_table_artifact(
+            [{"step": row["step"], "held-out loss": f"{row['held_out_loss']:.4f}"} for row in measured],
+            key=artifact_key("held-out-losses", _model(planned)),
+            description=f"Losses of `{planned.label}` on sequences that it did not train on.",
+        )
 
 
 def show_tests(planned: PlannedStep, outcome: Outcome) -> None:

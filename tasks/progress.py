@@ -57,22 +57,24 @@ class StepView:
         self._pace = Pace()
         self._logged = self._moved = time.monotonic()
         self._bar: UUID | None = None
+        self._note = ""
         self.outcome = "failed"
 
-    def update(self, done: float, total: float, unit: str) -> None:
+    def update(self, done: float, total: float, unit: str, note: str = "") -> None:
         """Pass on how far the step is, to each place at its own pace."""
         if stopping.is_set():
             raise Stopped
+        self._note = note
         if self._terminal is not None:
-            self._terminal.update(done, total, unit)
-        line = self._pace.describe(done, total, unit)
+            self._terminal.update(done, total, unit, note)
+        line = self._pace.describe(done, total, unit, note)
         now = time.monotonic()
         if now - self._logged >= _LOG_SECONDS:
             self._logged = now
             self._logger.info(line)
         if now - self._moved >= _BAR_SECONDS and total > 0:
             self._moved = now
-            self._move_bar(100 * done / total)
+            self._move_bar(100 * done / total, line)
 
     def say(self, message: str) -> None:
         """Pass on one line."""
@@ -84,14 +86,15 @@ class StepView:
         """Note how the step ended."""
         self.outcome = "cached" if cached else f"{seconds:.1f} s"
         if self._bar is not None:
-            self._move_bar(100)
+            self._move_bar(100, f"{self.outcome}  {self._note}")
 
-    def _move_bar(self, percent: float) -> None:
+    def _move_bar(self, percent: float, line: str) -> None:
+        text = f"{self._label}: {line.strip()}"
         with contextlib.suppress(httpx.HTTPError):  # the server may be away for a while; the step goes on
             if self._bar is None:
-                self._bar = cast("UUID", create_progress_artifact(percent, description=self._label))
+                self._bar = cast("UUID", create_progress_artifact(percent, description=text))
             else:
-                update_progress_artifact(self._bar, percent)
+                update_progress_artifact(self._bar, percent, description=text)
 
 
 @contextlib.contextmanager

@@ -7,9 +7,9 @@ from typing import TypedDict
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from suture.plan import Plan
+from suture.plan import Plan, judge_plan
 from suture.report.build import build_report
-from suture.report.inputs import ArmView, ReportInput, SourceView, StepView
+from suture.report.inputs import ArmView, ProbeView, ReportInput, SourceView, StepView
 from suture.store import RunRecord
 from tasks.record import Book
 
@@ -50,7 +50,10 @@ def report_input(plan: Plan, record: RunRecord) -> ReportInput:
                 benchmark=arm.benchmark.key,
                 divergence=arm.divergence.key if arm.divergence else "",
                 speed=arm.speed.key if arm.speed else "",
+                adapter=arm.lora.key if arm.lora else "",
             )
             for arm in plan.arms
         ),
+        probes=tuple(ProbeView(name=probed.name, role=probed.role, key=probed.probe.key) for probed in plan.probes),
+        licences=judge_plan(plan),
     )

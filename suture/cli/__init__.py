@@ -1,10 +1,13 @@
 """`suture ...`: reads arguments, calls the library, prints what it returns.
 
 runs.py        whole runs
+services.py    server and workers
 models.py      checkpoints and recipes at hand
 heal.py        healing alone, and a look at what it trains on
 bench.py       measuring a model
 store.py       what runs have made
+publish.py     publishing it, and checking what was published
+watch.py       noticing what changed at its sources
 toolchain.py   llama.cpp
 """
 
@@ -14,7 +17,7 @@ import sys
 
 import typer
 
-from suture.cli import bench, heal, models, runs, store, toolchain
+from suture.cli import bench, heal, models, publish, runs, services, store, toolchain, watch
 from suture.errors import SutureError
 
 app = typer.Typer(
@@ -25,12 +28,15 @@ app = typer.Typer(
 )
 recipe_app = typer.Typer(no_args_is_help=True, help="Translate recipes of other tools.")
 for command in (
-    *(runs.plan, runs.schema, runs.run, runs.up, runs.report, runs.compare),
-    *(models.merge, models.quantize, models.inspect, models.diff, bench.bench, heal.heal),
+    *(runs.plan, runs.schema, runs.run, runs.report, runs.compare),
+    *(services.up, services.down, services.status, services.logs, services.worker),
+    *(models.merge, models.quantize, models.inspect, models.audit, models.diff, bench.bench, heal.heal),
+    *(publish.publish, watch.watch),
 ):
     app.command()(command)
 recipe_app.command("from-mergekit")(models.from_mergekit)
 app.add_typer(recipe_app, name="recipe")
+app.add_typer(publish.provenance_app, name="provenance")
 app.add_typer(store.app, name="store")
 app.add_typer(toolchain.app, name="toolchain")
 

@@ -1,4 +1,4 @@
-"""Checkpoints and recipes at hand: `suture merge | quantize | inspect | diff | recipe from-mergekit`."""
+"""Checkpoints and recipes at hand: `suture merge | quantize | inspect | audit | diff | recipe from-mergekit`."""
 
 from __future__ import annotations
 
@@ -92,6 +92,27 @@ def inspect(
         found = inspect_checkpoint(path, Lines("inspect"), weights=weights)
         data, tables = checkpoint_data(found), checkpoint_tables(found)
     show(data, tables, as_json=as_json)
+
+
+def audit(
+    folder: Annotated[
+        Path, typer.Argument(metavar="DIR", help="Folder with a checkpoint or an adapter.", show_default=False)
+    ],
+    *,
+    as_json: AsJson = False,
+) -> None:
+    """Say whether a model from elsewhere can be taken: what is refused, what may do harm; status 1 if it is refused.
+
+    Nothing in it is run, but its tokenizer and templates, in processes of little memory and little time.
+    """
+    from suture.hub.audit import audit as look
+    from suture.progress import Lines
+    from suture.show.audit import audit_data, audit_tables
+
+    found = look(folder, Lines("audit"))
+    show(audit_data(found), audit_tables(found), as_json=as_json)
+    if found.is_refused:
+        raise typer.Exit(1)
 
 
 def diff(

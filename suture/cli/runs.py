@@ -1,26 +1,23 @@
-"""Whole runs: `suture plan | schema | run | up | report | compare`."""
+"""Whole runs: `suture plan | schema | run | report | compare`."""
 
 from __future__ import annotations
 
 import json
-import os
-import sys
-from pathlib import Path
 from typing import Annotated, NoReturn
 
 import typer
 
+from suture.cli.flows import become_flows
 from suture.cli.output import AsJson, RecipeFile, show
-from suture.errors import HostError
 
 
 def plan(recipe: RecipeFile, *, as_json: AsJson = False) -> None:
     """Show what a recipe would do: pinned sources, steps, sizes, disk. Changes nothing."""
     from rich.console import Console
 
-    from suture.plan import resolve
+    from suture.plan import judge_plan, resolve
     from suture.recipe import load_recipe
-    from suture.show.plan import disk_line, plan_data, sources_table, steps_table
+    from suture.show.plan import disk_line, licences_table, plan_data, sources_table, steps_table
     from suture.steps import store_of_this_machine
 
     resolved, store = resolve(load_recipe(recipe)), store_of_this_machine()
@@ -29,6 +26,7 @@ def plan(recipe: RecipeFile, *, as_json: AsJson = False) -> None:
         return
     console = Console()
     console.print(sources_table(resolved))
+    console.print(licences_table(judge_plan(resolved)))
     console.print(steps_table(resolved, store))
     console.print(disk_line(resolved, store), highlight=False)
 
@@ -42,12 +40,7 @@ def schema() -> None:
 
 def run(recipe: RecipeFile) -> NoReturn:
     """Run a recipe: fetch, merge, heal, convert, quantize, measure, report."""
-    _become_flows("run", str(recipe))
-
-
-def up(port: Annotated[int, typer.Option(help="Port of the Prefect UI.")] = 4200) -> NoReturn:
-    """Start the Prefect server, a worker and the deployments; Ctrl-C stops all of it."""
-    _become_flows("up", "--port", str(port))
+    become_flows("run", str(recipe))
 
 
 def report(
@@ -92,18 +85,3 @@ def compare(
     one, other = side(store, first), side(store, second)
     rows = compare_runs(one, other)
     show(versus_data(one, other, rows), [versus_table(one, other, rows)], as_json=as_json)
-
-
-def _become_flows(*arguments: str) -> NoReturn:
-    """Become `python -m deployments ...`, from the checkout or image that this package lies in."""
-    root = Path(__file__).resolve().parents[2]
-    if not (root / "deployments" / "__main__.py").is_file():
-        raise HostError(
-            "This command needs the flows, which the wheel does not carry.",
-            where=root,
-            expected="a checkout of Suture with flows/, tasks/ and deployments/",
-            way_out="Clone the repository and run `make setup`, or use the image.",
-        )
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(root), os.environ.get("PYTHONPATH", "")])}
-    # -P: the user's working directory may hold a `tasks` or `flows` of its own
-    os.execve(sys.executable, [sys.executable, "-P", "-m", "deployments", *arguments], environment)  # noqa: S606

@@ -8,11 +8,12 @@ train.safetensors holds the rows end to end, so that rows of different lengths n
     input_ids   int32, (tokens,)
     labels      int32, (tokens,): the token itself, or -100 where no loss is taken
     lengths     int32, (sequences,): how many of the tokens belong to each row
+
+heldout.safetensors holds rows that no training sees, in the same form; there is none where none are asked for.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -27,14 +28,17 @@ from tokenizers import Tokenizer
 
 from suture.checkpoint.layout import read_layout, require_tokenizer
 from suture.checkpoint.strict_json import read_json_object
-from suture.corpus import PinnedConversations, PinnedText, read_conversations, read_text
+from suture.corpus import PinnedConversations, PinnedDataset, PinnedText, form_of, read_text
 from suture.errors import DataError, SourceError
-from suture.heal.chat import ChatEncoder, Sample
+from suture.heal.arrangement import grouped, hold_out, padding, shuffled
+from suture.heal.chat import Sample
+from suture.heal.talks import converse
 from suture.progress import Progress
 from suture.recipe import Part
 from suture.store import Artifact, Workspace
 
 ROWS = "train.safetensors"
+HELD_OUT = "heldout.safetensors"
 SUMMARY = "dataset.json"
 
 _BATCH = 32
@@ -46,7 +50,7 @@ Packed = NDArray[np.int32]  # (rows, sequence_length)
 class DatasetSpec(Part):
     """What a training's data is made of."""
 
-    texts: Annotated[tuple[PinnedConversations | PinnedText, ...], Field(min_length=1)]
+    texts: Annotated[tuple[PinnedDataset | PinnedConversations | PinnedText, ...], Field(min_length=1)]
     """The texts and conversations, blended by weight."""
 
     sequence_length: int = Field(ge=16)
@@ -58,6 +62,12 @@ class DatasetSpec(Part):
     seed: int = Field(ge=0)
     """Seed of the order."""
 
+    batch: int = Field(default=1, ge=1)
+    """Rows that are read together, and are therefore put together by length; 1 leaves the order to the seed alone."""
+
+    held_out: int = Field(default=0, ge=0)
+    """Different rows to keep out of the training; the same ones whatever the seed."""
+
 
 @dataclass(frozen=True)
 class _Share:
@@ -65,12 +75,15 @@ class _Share:
 
     text: PinnedText
     rows: list[Sample]
+    held_out: list[Sample]
     available: int
-    """Different rows that the text gives."""
+    """Rows that the text gives, without those held out; of a large data set, reckoned from a part of it."""
     too_long: int
-    """Conversations left out for their length."""
+    """Conversations left out for their length, of those that were looked at."""
     silent: int
     """Conversations left out since there is nothing to learn in them."""
+    looked_at: int
+    """Conversations that were looked at; of a large data set not all are."""
 
     def summary(self) -> dict[str, JsonValue]:
         return {
@@ -78,9 +91,11 @@ class _Share:
             "sequences": len(self.rows),
             "tokens": sum(len(row.ids) for row in self.rows),
             "learned_tokens": sum(row.learned for row in self.rows),
+            "held_out": len(self.held_out),
             "epochs": round(len(self.rows) / self.available, 4),
             "too_long": self.too_long,
             "silent": self.silent,
+            "looked_at": self.looked_at,
         }
 
 
@@ -91,7 +106,7 @@ def dataset(
 
     Args:
         spec: What it is made of.
-        parents: The checkpoint whose tokenizer is used.
+        parents: The checkpoint whose tokenizer is used, then the data sets of the hub, in the order of the texts.
         work: Receives train.safetensors and dataset.json.
         progress: Told the documents that are tokenised.
 
@@ -99,21 +114,39 @@ def dataset(
         DataError: When a text has changed or is shorter than one row, or no conversation can be learned from.
         SourceError: When the checkpoint has no tokenizer, no chat template, or the tokenizer no end token.
     """
-    (parent,) = parents
-    encoder = _Encoder.load(parent.path)
-    counts = _apportion([text.weight for text in spec.texts], spec.sequences)
-    shares = [_share(text, count, spec, encoder, progress) for text, count in zip(spec.texts, counts, strict=True)]
+    encoder = _Encoder.load(parents[0].path)
+    weights = [text.weight for text in spec.texts]
+    counts, kept_out = _apportion(weights, spec.sequences), _apportion(weights, spec.held_out)
+    shares = [
+        _share(text, count, held_out, spec, encoder, progress)
+        for text, count, held_out in zip(_located(spec.texts, parents[1:]), counts, kept_out, strict=True)
+    ]
     rows = [row for share in shares for row in share.rows]
-    rows = [rows[index] for index in _shuffled(len(rows), f"blend {spec.seed}")]
+    blend = [rows[index] for index in shuffled(len(rows), f"blend {spec.seed}")]
+    rows = grouped(blend, spec.batch, f"batches {spec.seed}")
     _write_rows(rows, work.out / ROWS)
+    if spec.held_out:
+        _write_rows([row for share in shares for row in share.held_out], work.out / HELD_OUT)
     facts: dict[str, JsonValue] = {
         "sequences": len(rows),
         "tokens": sum(len(row.ids) for row in rows),
         "learned_tokens": sum(row.learned for row in rows),
         "texts": [share.summary() for share in shares],
     }
+    if spec.batch > 1:
+        facts["padding"] = round(padding(rows, spec.batch), 4)
+        facts["padding_before_grouping"] = round(padding(blend, spec.batch), 4)
     (work.out / SUMMARY).write_text(json.dumps(facts, indent=1) + "\n")
     return facts
+
+
+def _located(texts: Sequence[PinnedText], fetched: Sequence[Artifact]) -> list[PinnedText]:
+    """Return the texts, those of the hub with the folder that they were fetched into."""
+    folders = iter(fetched)
+    return [
+        text.model_copy(update={"path": next(folders).path}) if isinstance(text, PinnedDataset) else text
+        for text in texts
+    ]
 
 
 @dataclass(frozen=True)
@@ -150,55 +183,45 @@ class _Encoder:
             yield ids if ids and ids[-1] == self.end else [*ids, self.end]
 
 
-def _share(text: PinnedText, count: int, spec: DatasetSpec, encoder: _Encoder, progress: Progress) -> _Share:
-    """Return `count` rows of a text: all of its rows in a shuffled order, again and again."""
-    if isinstance(text, PinnedConversations):
-        made = _converse(text, encoder, progress)
-        rows = [row for row in made if row.learned and len(row.ids) <= spec.sequence_length]
-        silent = sum(not row.learned for row in made)
-        left_out = {"silent": silent, "too_long": len(made) - len(rows) - silent}
-        if not rows:
-            raise _nothing_learned(text, made, spec.sequence_length)
-    else:
+def _share(
+    text: PinnedText, count: int, held_out: int, spec: DatasetSpec, encoder: _Encoder, progress: Progress
+) -> _Share:
+    """Return `count` rows of a text: all but those held out in a shuffled order, again and again."""
+    if form_of(text) == "text":
         packed = _pack(text, spec.sequence_length, encoder, progress)
         rows = [Sample(ids, ids) for ids in map(tuple, packed.tolist())]
-        left_out = {"silent": 0, "too_long": 0}
+        talks = None
+    else:
+        needed = count + held_out
+        talks = converse(text, needed, spec.sequence_length, encoder.folder, encoder.tokenizer, progress)
+        rows = talks.rows
+    rows, held = hold_out(rows, held_out, f"held out {text.name} {text.sha256}")
+    if not rows:
+        raise _all_held_out(text, held_out, len(held))
     epochs = -(-count // len(rows))
     order = [
         index
         for epoch in range(epochs)
-        for index in _shuffled(len(rows), f"{text.name} {text.sha256} {spec.seed} {epoch}")
+        for index in shuffled(len(rows), f"{text.name} {text.sha256} {spec.seed} {epoch}")
     ]
-    return _Share(text, [rows[index] for index in order[:count]], available=len(rows), **left_out)
+    return _Share(
+        text,
+        [rows[index] for index in order[:count]],
+        held,
+        available=talks.available - len(talks.rows) + len(rows) if talks else len(rows),
+        too_long=talks.too_long if talks else 0,
+        silent=talks.silent if talks else 0,
+        looked_at=talks.looked_at if talks else 0,
+    )
 
 
-def _converse(text: PinnedConversations, encoder: _Encoder, progress: Progress) -> list[Sample]:
-    """Return each conversation as a sample."""
-    conversations = read_conversations(text)
-    chat = ChatEncoder(encoder.folder, encoder.tokenizer)
-    samples: list[Sample] = []
-    for conversation in conversations:
-        samples.append(chat.encode(conversation.messages, conversation.where))
-        progress.update(len(samples), len(conversations), f"conversations of {text.name}")
-    return samples
-
-
-def _nothing_learned(text: PinnedConversations, made: Sequence[Sample], length: int) -> DataError:
-    said = [row for row in made if row.learned]
-    if not said:
-        return DataError(
-            "In none of the conversations does the assistant say anything.",
-            where=text.path,
-            expected="at least one turn of the role assistant",
-            found=f"{len(made)} conversations without one",
-            way_out="Check the roles, or give it as plain text: a field called text.",
-        )
+def _all_held_out(text: PinnedText, asked: int, found: int) -> DataError:
     return DataError(
-        "Every conversation is longer than one training sequence.",
-        where=text.path,
-        expected=f"some of at most {length} tokens",
-        found=f"{len(said)} conversations of {min(len(row.ids) for row in said)} tokens or more",
-        way_out="Raise sequence_length, or give shorter conversations.",
+        "The text is too short to keep a part of it out of the training.",
+        where=text.path or text.name,
+        expected=f"more than {asked} different sequences",
+        found=found,
+        way_out="Give more text, or lower held_out or sequence_length.",
     )
 
 
@@ -230,11 +253,6 @@ def _apportion(weights: Sequence[float], total: int) -> list[int]:
     for index in by_remainder[: total - sum(counts)]:
         counts[index] += 1
     return counts
-
-
-def _shuffled(count: int, salt: str) -> list[int]:
-    """Return the numbers below `count` in an order that depends on `salt` alone, on every Python."""
-    return sorted(range(count), key=lambda index: hashlib.sha256(f"{salt} {index}".encode()).digest())
 
 
 def _write_rows(rows: Sequence[Sample], path: Path) -> None:

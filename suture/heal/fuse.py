@@ -1,7 +1,8 @@
-"""Fusing an adapter into the 16-bit checkpoint it was trained on: W + (alpha / rank) * B A, tensor by tensor.
+"""Fusing what was trained into the 16-bit checkpoint it was trained on, tensor by tensor.
 
-In fp32, with one rounding to the tensor's own dtype at the end. Whatever has no adapter is copied bit for bit, even
-what transformers would have dropped. Fused into the 4-bit weights that qlora trains on, the update would be lost.
+An adapter makes W + (alpha / rank) * B A of W; weights that were trained themselves take its place. In fp32, with one
+rounding to the tensor's own dtype at the end. Whatever was not trained is copied bit for bit, even what transformers
+would have dropped. Fused into the 4-bit weights that qlora trains on, the update would be lost.
 """
 
 from __future__ import annotations
@@ -16,14 +17,15 @@ from pathlib import Path
 import numpy as np
 from pydantic import JsonValue
 
-from suture.checkpoint.adapter import ADAPTER, open_adapter
+from suture.checkpoint.adapter import open_adapter
 from suture.checkpoint.companions import copy_companions, write_config
 from suture.checkpoint.floats import from_float32, to_float32
 from suture.checkpoint.reader import Checkpoint, open_checkpoint
 from suture.checkpoint.tensors import TensorInfo, layer_order
 from suture.checkpoint.writer import OutputTensor, write_checkpoint
 from suture.errors import CheckpointError
-from suture.heal.adapter import Change, plan_fusion
+from suture.heal.adapter import Change, Fusion, plan_fusion
+from suture.heal.full import is_full, open_full, plan_full
 from suture.heal.names import GATES
 from suture.heal.update import Matrix, changed_rows
 from suture.progress import Progress
@@ -34,7 +36,7 @@ SHARD_BYTES = 5_000_000_000
 
 
 class FuseSpec(Part):
-    """Fusing has no settings: all that matters is in the adapter."""
+    """Fusing has no settings: all that matters is in what was trained."""
 
 
 @dataclass
@@ -69,34 +71,33 @@ class Survival:
 def fuse(
     _spec: FuseSpec, parents: Sequence[Artifact], work: Workspace, progress: Progress
 ) -> Mapping[str, JsonValue]:
-    """Write the checkpoint with the adapter in its weights.
+    """Write the checkpoint with what was trained in its weights.
 
     Args:
         _spec: Nothing.
-        parents: The checkpoint and the adapter.
+        parents: The checkpoint, and the adapter or the trained tensors.
         work: Receives the checkpoint.
         progress: Told the bytes written.
 
     Raises:
         SourceError: When the adapter is of a kind that cannot be fused.
-        CheckpointError: When the adapter does not fit the checkpoint, or changes nothing.
+        CheckpointError: When it does not fit the checkpoint, or changes nothing.
     """
-    checkpoint, adapter = open_checkpoint(parents[0].path), open_adapter(parents[1].path)
-    gates = read_gates(adapter.folder)
-    fusion = plan_fusion(checkpoint.layout, adapter.layout, adapter.folder, gates)
+    checkpoint = open_checkpoint(parents[0].path)
+    trained, fusion = _plan(checkpoint, parents[1].path)
     survival = Survival()
     tensors = [
-        _output(name, info, checkpoint, adapter, fusion.changes.get(name, Change(base=name)), survival)
+        _output(name, info, checkpoint, trained, fusion.changes.get(name, Change(base=name)), survival)
         for name, info in sorted(fusion.layout.tensors.items(), key=lambda item: layer_order(item[0]))
     ]
     write_checkpoint(work.out, tensors, SHARD_BYTES, progress)
     if survival.kept == 0:
         raise CheckpointError(
-            "The adapter changes nothing: its update is zero, or vanishes in the rounding.",
-            where=adapter.folder / ADAPTER,
+            "The training changes nothing: its update is zero, or vanishes in the rounding.",
+            where=trained.folder,
             expected="an update that changes weights",
             found=f"{len(fusion.changes)} tensors with an update of norm {math.sqrt(survival.wanted):.3g}",
-            way_out="Raise learning_rate or steps of its training, or leave the adapter out.",
+            way_out="Raise learning_rate or steps of the training, or leave it or the adapter out.",
         )
     write_config(fusion.layout.config, work.out)
     copy_companions(checkpoint.folder, checkpoint.layout, work.out)
@@ -110,18 +111,28 @@ def fuse(
     }
 
 
+def _plan(checkpoint: Checkpoint, folder: Path) -> tuple[Checkpoint, Fusion]:
+    """Return what was trained, opened, and what it makes of the checkpoint."""
+    gates = read_gates(folder)
+    if is_full(folder):
+        trained = open_full(folder)
+        return trained, plan_full(checkpoint.layout, trained.layout, gates)
+    trained = open_adapter(folder)
+    return trained, plan_fusion(checkpoint.layout, trained.layout, folder, gates)
+
+
 def read_gates(folder: Path) -> dict[str, float]:
-    """Return the gates beside an adapter, module -> factor; none if it was trained without."""
+    """Return the gates beside what was trained, module -> factor; none if it was trained without."""
     path = folder / GATES
     return json.loads(path.read_bytes()) if path.exists() else {}
 
 
 def _output(
-    name: str, info: TensorInfo, checkpoint: Checkpoint, adapter: Checkpoint, change: Change, survival: Survival
+    name: str, info: TensorInfo, checkpoint: Checkpoint, trained: Checkpoint, change: Change, survival: Survival
 ) -> OutputTensor:
     if change.is_copy:
         return OutputTensor(name, info.dtype, info.shape, checkpoint.extents[change.base])
-    rows = partial(changed_rows, checkpoint, adapter, change)
+    rows = partial(changed_rows, checkpoint, trained, change)
     return OutputTensor(name, info.dtype, info.shape, _rounded(rows, info.dtype, survival))
 
 

@@ -19,8 +19,10 @@ from pathlib import Path
 import torch
 from peft import PeftModel
 from torch import Tensor, nn
+from transformers import PreTrainedModel
 
 from suture.errors import RecipeError
+from suture.heal import ranks
 from suture.heal.names import GATED, GATES, layer_of
 from suture.heal.train import Gates
 
@@ -31,16 +33,18 @@ class GateSet:
     """The gates of a model under training.
 
     Args:
-        model: The model with its adapter.
+        model: The model, with its adapter if it has one.
         asked: Which layers, and how they start.
 
     Raises:
         RecipeError: When those layers have no projection that could be gated.
     """
 
-    def __init__(self, model: PeftModel, asked: Gates) -> None:
-        self._gates = {name: _attach(linear, asked) for name, linear in _projections(model, asked.layers)}
-        if not self._gates:
+    def __init__(self, model: PreTrainedModel | PeftModel, asked: Gates) -> None:
+        self._gated = dict(_projections(model, asked.layers))
+        for linear in self._gated.values():
+            _attach(linear, asked)
+        if not self._gated:
             raise RecipeError(
                 "The model's repeated layers have nothing that could be damped.",
                 where="heal.start",
@@ -51,28 +55,30 @@ class GateSet:
     @property
     def trainable(self) -> list[nn.Parameter]:
         """The gates that learn."""
-        return [gate for gate in self._gates.values() if gate.requires_grad]
+        return [gate for gate in map(_gate, self._gated.values()) if gate.requires_grad]
 
     @property
     def values(self) -> dict[str, float]:
         """Module -> its gate now."""
-        return {name: float(gate.detach()) for name, gate in self._gates.items()}
+        return {name: float(ranks.whole(_gate(linear))) for name, linear in self._gated.items()}
 
     def save(self, folder: Path) -> None:
-        """Write the gates to a folder."""
-        (folder / GATES).write_text(json.dumps(self.values, indent=1) + "\n")  # a float32 survives this exactly
+        """Write the gates to a folder; processes that share the training all call it."""
+        text = json.dumps(self.values, indent=1) + "\n"  # a float32 survives this exactly
+        if ranks.is_first():
+            (folder / GATES).write_text(text)
 
     def load(self, folder: Path) -> None:
         """Take the gates from a folder that `save` wrote to."""
         values: Mapping[str, float] = json.loads((folder / GATES).read_bytes())
         with torch.no_grad():
-            for name, gate in self._gates.items():
-                gate.fill_(values[name])
+            for name, linear in self._gated.items():
+                _gate(linear).fill_(values[name])
 
 
-def _projections(model: PeftModel, layers: tuple[int, ...]) -> Iterator[tuple[str, nn.Linear]]:
+def _projections(model: PreTrainedModel | PeftModel, layers: tuple[int, ...]) -> Iterator[tuple[str, nn.Linear]]:
     """Yield the linear layers to be gated, by their names in the model without its adapter."""
-    base = model.get_base_model()
+    base = model.get_base_model() if isinstance(model, PeftModel) else model
     decoder = {id(module) for module in base.get_decoder().modules()}  # pyright: ignore[reportCallIssue]
     for name, module in base.named_modules():
         plain = name.removesuffix(_WRAPPED)
@@ -85,14 +91,18 @@ def _projections(model: PeftModel, layers: tuple[int, ...]) -> Iterator[tuple[st
             yield plain, module
 
 
-def _attach(linear: nn.Linear, asked: Gates) -> nn.Parameter:
+def _attach(linear: nn.Linear, asked: Gates) -> None:
     """Multiply what a projection gives by a gate of its own."""
-    start = torch.tensor(asked.start, dtype=torch.float32, device=linear.weight.device)
-    gate = nn.Parameter(start, requires_grad=asked.learning_rate > 0)
-    linear.register_parameter("gate", gate)
+    # of one number, and not a number alone: FSDP shares nothing else out
+    start = torch.full((1,), asked.start, dtype=torch.float32, device=linear.weight.device)
+    linear.register_parameter("gate", nn.Parameter(start, requires_grad=asked.learning_rate > 0))
 
-    def scale(_module: nn.Module, _inputs: tuple[Tensor, ...], output: Tensor) -> Tensor:
-        return output * gate.to(output.dtype)
+    def scale(module: nn.Module, _inputs: tuple[Tensor, ...], output: Tensor) -> Tensor:
+        return output * _gate(module).to(output.dtype)
 
     linear.register_forward_hook(scale)
-    return gate
+
+
+def _gate(linear: nn.Module) -> nn.Parameter:
+    """Return a projection's gate as it is now: FSDP exchanges it."""
+    return linear.gate  # pyright: ignore[reportReturnType]

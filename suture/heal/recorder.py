@@ -4,31 +4,50 @@ from __future__ import annotations
 
 import json
 import math
-import resource
 import shutil
 import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
 
-import torch
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from suture.errors import RecipeError
-from suture.heal import checkpoints
+from suture.heal import checkpoints, ranks
 from suture.heal.gates import GateSet
-from suture.heal.train import LOSSES, TrainJob
+from suture.heal.held_out import HeldOut
+from suture.heal.memory import memory_bytes
+from suture.heal.train import LOSSES, STOPPED, TrainJob
+from suture.progress import human_bytes
 
 
 class Recorder(TrainerCallback):
-    """Writes one row per step, stops at the first loss that is no number, and seals checkpoints."""
+    """Writes one row per step, stops at a plateau or at the first loss that is no number, and seals checkpoints.
 
-    def __init__(self, job: TrainJob, lengths: Sequence[int], resumed: Path | None, gates: GateSet | None) -> None:
+    Args:
+        job: The training.
+        lengths: Tokens of each row, in the order of training.
+        resumed: The checkpoint that it goes on from.
+        gates: The gates that the Trainer does not know of.
+        held_out: Measures the held-out loss.
+    """
+
+    def __init__(
+        self,
+        job: TrainJob,
+        lengths: Sequence[int],
+        resumed: Path | None,
+        gates: GateSet | None,
+        held_out: HeldOut | None,
+    ) -> None:
         self.path = job.scratch / LOSSES
         self._job = job
         self._lengths = lengths
         self._gates = gates
+        self._held_out = held_out
         self._started = 0.0
+        if not ranks.is_first():
+            return
         if resumed is None:
             self.path.write_bytes(b"")
         else:  # rows of steps after the checkpoint are forgotten: those steps are done again
@@ -42,7 +61,7 @@ class Recorder(TrainerCallback):
         self,
         args: TrainingArguments,  # noqa: ARG002 -- the Trainer's signature
         state: TrainerState,
-        control: TrainerControl,  # noqa: ARG002 -- the Trainer's signature
+        control: TrainerControl,
         logs: dict[str, float] | None = None,
         **_: object,
     ) -> None:
@@ -51,13 +70,19 @@ class Recorder(TrainerCallback):
             return
         row = self._row(state.global_step, logs)
         self._check(row)
-        with self.path.open("a") as file:
-            file.write(json.dumps(row) + "\n")
-        sys.stdout.write(
-            f"step {row['step']} of {self._job.spec.steps}  loss {row['loss']:.4f}  "
-            f"learning rate {row['learning_rate']:.2e}  gradient norm {row['grad_norm']:.3f}  "
-            f"{row['tokens_per_second']:.0f} tokens/s\n"
-        )
+        if self._held_out and self._held_out.is_due(state.global_step):
+            started = time.perf_counter()
+            row["held_out_loss"] = self._held_out.measure()
+            row["held_out_seconds"] = time.perf_counter() - started
+            self._held_out.keep_best()
+        if ranks.is_first():
+            with self.path.open("a") as file:
+                file.write(json.dumps(row) + "\n")
+            sys.stdout.write(_line(row, self._job.spec.steps))
+        if self._held_out and self._held_out.is_at_plateau:
+            control.should_training_stop = control.should_save = True
+            if ranks.is_first():
+                sys.stdout.write(f"{STOPPED}: the held-out loss no longer falls\n")
 
     def on_save(
         self,
@@ -68,9 +93,14 @@ class Recorder(TrainerCallback):
     ) -> None:
         """Seal the checkpoint that was written just now, and remove those before it."""
         folder = self._job.scratch / f"checkpoint-{state.global_step}"
-        shutil.copyfile(self.path, folder / LOSSES)
+        ranks.wait()  # each writes a part of it
         if self._gates:
             self._gates.save(folder)  # the Trainer knows the adapter alone
+        if not ranks.is_first():
+            return
+        shutil.copyfile(self.path, folder / LOSSES)
+        if self._held_out:
+            self._held_out.put_into(folder)
         checkpoints.seal(folder)
         checkpoints.newest_sound(self._job.scratch)
 
@@ -98,8 +128,16 @@ class Recorder(TrainerCallback):
         )
 
 
-def memory_bytes() -> int:
-    """Return the most memory used so far: of the GPU where there is one, else of this process."""
-    if torch.cuda.is_available():
-        return torch.cuda.max_memory_reserved()
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024  # Linux counts in KiB
+def _line(row: dict[str, float], steps: int) -> str:
+    """Return what is shown of a row; `train.py` reads its beginning."""
+    parts = [
+        f"step {row['step']} of {steps}",
+        f"loss {row['loss']:.4f}",
+        f"learning rate {row['learning_rate']:.2e}",
+        f"gradient norm {row['grad_norm']:.3f}",
+        f"{row['tokens_per_second']:.0f} tokens/s",
+        f"memory {human_bytes(row['memory_bytes'])}",
+    ]
+    if "held_out_loss" in row:
+        parts.insert(2, f"held-out loss {row['held_out_loss']:.4f}")
+    return "  ".join(parts) + "\n"

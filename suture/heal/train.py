@@ -11,7 +11,6 @@ import json
 import os
 import re
 import shutil
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Literal
@@ -20,8 +19,9 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from suture import errors
 from suture.errors import HostError, ProcessError
-from suture.heal.dataset import ROWS
-from suture.process import run
+from suture.heal.dataset import HELD_OUT, ROWS
+from suture.heal.launch import command, threads_each, visible_gpus, was_killed, written_out
+from suture.process import run, tail
 from suture.progress import Progress
 from suture.recipe import Part
 from suture.settings import settings
@@ -33,9 +33,12 @@ LOG = "train.log"
 JOB = "job.json"
 RESULT = "result.json"
 FAILURE = "failure.json"
+TRACEBACK = "traceback.txt"
 
-_STEP_LINE = re.compile(r"step (\d+) of (\d+)")
-_KILLED = -9
+STOPPED = "stopped early"
+"""How the line begins that tells of it."""
+
+_STEP_LINE = re.compile(r"step (\d+) of (\d+)  (.*)")
 _FULL_DISK = 2**20  # bytes free
 
 
@@ -51,9 +54,9 @@ class Gates(Part):
 
 
 class TrainSpec(Part):
-    """How an adapter is trained; most fields are those of `suture.recipe.Training`, which describes them."""
+    """How a model is trained; most fields are those of `suture.recipe.Training`, which describes them."""
 
-    method: Literal["lora", "qlora"]
+    method: Literal["lora", "qlora", "full"]
     rank: int = Field(ge=1)
     alpha: float = Field(gt=0)
     targets: Annotated[tuple[str, ...], Field(min_length=1)]
@@ -64,8 +67,13 @@ class TrainSpec(Part):
     gradient_accumulation: int = Field(ge=1)
     checkpoint_every: int = Field(ge=1)
     seed: int = Field(ge=0)
+    backend: Literal["peft", "unsloth"] = "peft"
+    processes: int = Field(default=1, ge=1)
+    optimizer: Literal["auto", "adamw", "paged_adamw_8bit"] = "auto"
+    evaluate_every: int | None = Field(default=None, ge=1)
+    patience: int | None = Field(default=None, ge=1)
     layers: Annotated[tuple[int, ...], Field(min_length=1)] | None = None
-    """The layers that get an adapter; None means all."""
+    """The layers that are trained; None means all."""
     gates: Gates | None = None
     """Factors on repeated layers."""
 
@@ -80,6 +88,8 @@ class TrainJob(BaseModel):
     """Folder of the 16-bit checkpoint."""
     rows: Path
     """The tokenised data."""
+    held_out: Path | None = None
+    """Rows to measure the held-out loss on."""
     out: Path
     """Receives the adapter and the losses."""
     scratch: Path
@@ -105,12 +115,13 @@ class Failure(BaseModel):
 def train(
     spec: TrainSpec, parents: Sequence[Artifact], work: Workspace, progress: Progress
 ) -> Mapping[str, JsonValue]:
-    """Train an adapter; a killed training goes on from its last checkpoint.
+    """Train an adapter, or the weights themselves; a killed training goes on from its last checkpoint.
 
     Args:
         spec: How.
         parents: The checkpoint and the tokenised data.
-        work: Receives adapter_model.safetensors, adapter_config.json, losses.jsonl and train.log.
+        work: Receives adapter_model.safetensors and adapter_config.json (or the trained tensors and full.json),
+            losses.jsonl and train.log.
         progress: Told the steps.
 
     Raises:
@@ -124,9 +135,10 @@ def train(
         spec=spec,
         model=model.path,
         rows=data.path / ROWS,
+        held_out=data.path / HELD_OUT if spec.evaluate_every else None,
         out=work.out,
         scratch=work.scratch,
-        threads=settings().threads,
+        threads=threads_each(settings().threads, spec.processes),
     )
     (work.scratch / JOB).write_text(job.model_dump_json(indent=1))
     _run(job, progress)
@@ -135,40 +147,59 @@ def train(
 
 
 def _run(job: TrainJob, progress: Progress) -> None:
-    failure = job.scratch / FAILURE
-    failure.unlink(missing_ok=True)
+    failure, traceback = job.scratch / FAILURE, job.scratch / TRACEBACK
+    for left in (failure, traceback):
+        left.unlink(missing_ok=True)
+    argv = command(job.scratch / JOB, job.spec.processes, job.threads)
+    if job.spec.processes > 1:
+        with (job.scratch / LOG).open("a") as log:
+            log.write(f"$ {written_out(argv)}\n")
+        progress.say(f"starting {job.spec.processes} processes: {written_out(argv)}")
     progress.say("loading the model")
 
     def follow(line: str) -> None:
         if found := _STEP_LINE.match(line):
-            progress.update(int(found[1]), int(found[2]), "steps")
+            progress.update(int(found[1]), int(found[2]), "steps", found[3])
+        elif line.startswith(STOPPED):
+            progress.say(line.strip())
 
     try:
         run(
-            [sys.executable, "-m", "suture.heal.training", job.scratch / JOB],
+            argv,
             log=job.scratch / LOG,
             doing="training",
             cwd=job.scratch,  # so that no file of the caller's folder is taken for a module
-            env=_environment(job.threads),
+            env=environment(job.threads) | visible_gpus(job.spec.processes),
             on_line=follow,
         )
     except ProcessError as error:
         if failure.exists():
-            raise _rebuild(Failure.model_validate_json(failure.read_bytes())) from error
-        if shutil.disk_usage(job.scratch).free < _FULL_DISK:
-            raise OSError(errno.ENOSPC, "no space left for a training checkpoint") from error
-        if error.status == _KILLED:
-            raise HostError(
-                "The training process was killed, most likely because the machine ran out of memory.",
-                where=job.scratch / LOG,
-                found=error.tail,
-                way_out="Use method qlora, a smaller batch_size or sequence_length, or a machine with more memory. "
-                "The same command goes on from the last checkpoint.",
-            ) from error
-        raise
+            raise rebuild(Failure.model_validate_json(failure.read_bytes())) from error
+        meaning = _meaning(error, job, traceback)
+        if meaning is None:
+            raise
+        raise meaning from error
 
 
-def _rebuild(failure: Failure) -> errors.SutureError:
+def _meaning(error: ProcessError, job: TrainJob, traceback: Path) -> Exception | None:
+    """Return what the end of a training means that it could not explain itself; None if no more is known."""
+    if shutil.disk_usage(job.scratch).free < _FULL_DISK:
+        return OSError(errno.ENOSPC, "no space left for a training checkpoint")
+    if traceback.exists():  # of the process that failed first; the log ends with what its launcher says
+        return ProcessError("Failed while training.", status=error.status, tail=tail(traceback), where=error.where)
+    if was_killed(error.status, error.tail):
+        return HostError(
+            "The training process was killed, most likely because the machine ran out of memory.",
+            where=job.scratch / LOG,
+            found=error.tail,
+            way_out="Use method qlora, a smaller batch_size or sequence_length, or a machine with more memory. "
+            "The same command goes on from the last checkpoint.",
+        )
+    return None
+
+
+def rebuild(failure: Failure) -> errors.SutureError:
+    """Return the error that a process described."""
     kind: type[errors.SutureError] = getattr(errors, failure.kind)
     return kind(
         failure.problem,
@@ -179,8 +210,8 @@ def _rebuild(failure: Failure) -> errors.SutureError:
     )
 
 
-def _environment(threads: int) -> dict[str, str]:
-    """Return the training process's environment: no network, a fixed number of threads, repeatable arithmetic."""
+def environment(threads: int) -> dict[str, str]:
+    """Return the environment of a process with torch: no network, fixed threads, repeatable arithmetic."""
     count = str(threads)
     return os.environ | {
         "HF_HUB_OFFLINE": "1",

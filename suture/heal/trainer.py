@@ -16,74 +16,94 @@ import shutil
 from importlib import metadata
 from pathlib import Path
 
-import safetensors.torch
 import torch
 import transformers
-from peft import PeftModel
 from pydantic import JsonValue
-from torch import Tensor
-from torch.nn.utils.rnn import pad_sequence
 from transformers import PrinterCallback, Trainer, TrainingArguments, set_seed
 
-from suture.errors import HostError
-from suture.heal import checkpoints
-from suture.heal.chat import NO_LOSS
+from suture.heal import checkpoints, ranks
 from suture.heal.gates import GateSet
-from suture.heal.model import add_adapter, load_model, save_adapter
+from suture.heal.held_out import HeldOut
+from suture.heal.memory import is_for_want_of_memory, memory_there_is, too_little_memory
+from suture.heal.model import Trainee, make_trainee
+from suture.heal.names import GATES
 from suture.heal.recorder import Recorder
+from suture.heal.rows import Row, collate, read_rows
 from suture.heal.train import LOSSES, TrainJob, TrainSpec
-
-Row = dict[str, Tensor]
 
 
 def run_job(job: TrainJob) -> dict[str, JsonValue]:
-    """Train, write the adapter and the losses, and return the facts."""
+    """Train, write what was trained and the losses, and return the facts; nothing where another process does.
+
+    Raises:
+        RecipeError: When the model has none of the layers that are to be trained, or the training breaks down.
+        HostError: When there is too little memory.
+    """
+    try:
+        return _run(job)
+    except (RuntimeError, MemoryError, OSError) as error:
+        if not is_for_want_of_memory(error):
+            raise
+        raise too_little_memory(error, job.spec.method) from error
+
+
+def _run(job: TrainJob) -> dict[str, JsonValue]:
     torch.set_num_threads(job.threads)
     torch.use_deterministic_algorithms(mode=True, warn_only=torch.cuda.is_available())
     transformers.utils.logging.disable_progress_bar()
+    ranks.check_gpus(job.spec.processes)
+    args = arguments(job.spec, job.scratch)
+    ranks.shard(args)
     set_seed(job.spec.seed)
-    model = add_adapter(load_model(job.model, job.spec.method), job.spec)
     rows = read_rows(job.rows)
-    resumed = checkpoints.newest_sound(job.scratch)
-    gates = GateSet(model, job.spec.gates) if job.spec.gates else None
+    trainee = make_trainee(job, rows)
+    resumed = ranks.first_says(lambda: checkpoints.newest_sound(job.scratch))
+    gates = GateSet(trainee.model, job.spec.gates) if job.spec.gates else None
     if gates and resumed:
         gates.load(resumed)
-    recorder = Recorder(job, [len(row["input_ids"]) for row in rows], resumed, gates)
+
+    def save(folder: Path) -> None:
+        trainee.save(folder)
+        if gates:
+            gates.save(folder)
+
+    held_out = None
+    if job.held_out:
+        held_out = HeldOut(trainee.model, job.spec, read_rows(job.held_out), job.scratch, resumed, save)
+    recorder = Recorder(job, [len(row["input_ids"]) for row in rows], resumed, gates, held_out)
+    if held_out is None or not held_out.is_at_plateau:
+        _train(args, job.spec, trainee, rows, gates, recorder, resumed)
+    is_best_kept = held_out is not None and held_out.best.exists()
+    if not is_best_kept:
+        save(job.out)
+    if not ranks.is_first():
+        return {}
+    if held_out and is_best_kept:
+        shutil.copytree(held_out.best, job.out, dirs_exist_ok=True)
+    shutil.copyfile(recorder.path, job.out / LOSSES)
+    return facts(job, trainee, rows, resumed)
+
+
+def _train(
+    args: TrainingArguments,
+    spec: TrainSpec,
+    trainee: Trainee,
+    rows: list[Row],
+    gates: GateSet | None,
+    recorder: Recorder,
+    resumed: Path | None,
+) -> None:
     trainer = Trainer(
-        model=model,
-        args=arguments(job.spec, job.scratch),
+        model=trainee.model,
+        args=args,
         train_dataset=rows,  # pyright: ignore[reportArgumentType] -- a list has what the sampler needs
         data_collator=collate,
         callbacks=[recorder],
-        optimizers=(_two_speeds(model, gates, job.spec) if gates and gates.trainable else None, None),
     )
+    if gates and gates.trainable:
+        trainer.optimizer = _two_speeds(trainee, gates, spec, args)  # as an argument, it is refused with FSDP
     trainer.remove_callback(PrinterCallback)
-    try:
-        trainer.train(resume_from_checkpoint=None if resumed is None else str(resumed))
-    except torch.OutOfMemoryError as error:
-        raise _out_of_memory(error) from error
-    save_adapter(model, job.out)
-    if gates:
-        gates.save(job.out)
-    shutil.copyfile(recorder.path, job.out / LOSSES)
-    return facts(job, model, rows, resumed, gates)
-
-
-def read_rows(path: Path) -> list[Row]:
-    """Return the training rows, each with its `input_ids` and `labels`, int64, (length,)."""
-    tensors = safetensors.torch.load_file(path)
-    lengths = tensors["lengths"].tolist()
-    ids, labels = (tensors[name].long().split(lengths) for name in ("input_ids", "labels"))
-    return [{"input_ids": row, "labels": wanted} for row, wanted in zip(ids, labels, strict=True)]
-
-
-def collate(rows: list[Row]) -> Row:
-    """Return a batch, padded on the right to its longest row."""
-    return {
-        "input_ids": pad_sequence([row["input_ids"] for row in rows], batch_first=True),
-        "labels": pad_sequence([row["labels"] for row in rows], batch_first=True, padding_value=NO_LOSS),
-        "attention_mask": pad_sequence([torch.ones_like(row["input_ids"]) for row in rows], batch_first=True),
-    }
+    trainer.train(resume_from_checkpoint=None if resumed is None else str(resumed))
 
 
 def arguments(spec: TrainSpec, scratch: Path) -> TrainingArguments:
@@ -93,11 +113,11 @@ def arguments(spec: TrainSpec, scratch: Path) -> TrainingArguments:
         output_dir=str(scratch),
         max_steps=spec.steps,
         per_device_train_batch_size=spec.batch_size,
-        gradient_accumulation_steps=spec.gradient_accumulation,
+        gradient_accumulation_steps=spec.gradient_accumulation // spec.processes,  # they read it side by side
         learning_rate=spec.learning_rate,
         lr_scheduler_type="cosine",
         warmup_steps=spec.warmup_steps,
-        optim="adamw_torch",
+        optim=_optimizer(spec),
         weight_decay=0.0,
         max_grad_norm=1.0,
         seed=spec.seed,
@@ -114,27 +134,34 @@ def arguments(spec: TrainSpec, scratch: Path) -> TrainingArguments:
         disable_tqdm=True,
         dataloader_pin_memory=on_gpu,
         use_cpu=not on_gpu,
-        bf16=on_gpu,  # on a CPU the weights' own dtype is what is computed in
-        gradient_checkpointing=on_gpu,  # memory is scarce there; on a CPU it only costs time
+        # on a CPU the weights' own dtype is what is computed in; for several GPUs see model.py
+        bf16=on_gpu and spec.processes == 1,
+        # memory is scarce on a GPU, and Unsloth has a way of its own; on a CPU it only costs time
+        gradient_checkpointing=on_gpu and spec.backend == "peft",
         gradient_checkpointing_kwargs={"use_reentrant": False},
+        # else each process would keep the whole model's gradients until the last of a step's passes
+        accelerator_config={"gradient_accumulation_kwargs": {"sync_each_batch": spec.processes > 1}},
     )
 
 
-def _two_speeds(model: PeftModel, gates: GateSet, spec: TrainSpec) -> torch.optim.Optimizer:
+def _optimizer(spec: TrainSpec) -> str:
+    """Return what the Trainer calls the optimizer."""
+    fits = torch.cuda.is_available() and spec.processes == 1  # its moments cannot be shared out
+    in_8_bits = fits if spec.optimizer == "auto" else spec.optimizer == "paged_adamw_8bit"
+    return "paged_adamw_8bit" if in_8_bits else "adamw_torch"
+
+
+def _two_speeds(trainee: Trainee, gates: GateSet, spec: TrainSpec, args: TrainingArguments) -> torch.optim.Optimizer:
     """Return the optimizer that the Trainer would make, with a learning rate of their own for the gates."""
     apart = {id(gate) for gate in gates.trainable}
-    adapter = [p for p in model.parameters() if p.requires_grad and id(p) not in apart]
+    others = [p for p in trainee.model.parameters() if p.requires_grad and id(p) not in apart]
     assert spec.gates is not None  # noqa: S101 -- there are gates
-    return torch.optim.AdamW(
-        [{"params": adapter}, {"params": gates.trainable, "lr": spec.gates.learning_rate}],
-        lr=spec.learning_rate,
-        weight_decay=0.0,
-    )
+    kind, settings = Trainer.get_optimizer_cls_and_kwargs(args)
+    groups = [{"params": others}, {"params": gates.trainable, "lr": spec.gates.learning_rate}]
+    return kind(groups, weight_decay=args.weight_decay, **settings)
 
 
-def facts(
-    job: TrainJob, model: PeftModel, rows: list[Row], resumed: Path | None, gates: GateSet | None
-) -> dict[str, JsonValue]:
+def facts(job: TrainJob, trainee: Trainee, rows: list[Row], resumed: Path | None) -> dict[str, JsonValue]:
     """Return what is worth knowing about the training."""
     history = [json.loads(line) for line in (job.out / LOSSES).read_text().splitlines()]
     per_step = job.spec.batch_size * job.spec.gradient_accumulation
@@ -142,15 +169,20 @@ def facts(
     speeds = sorted(row["tokens_per_second"] for row in history)
     return {
         "steps": len(history),
+        "stopped_early": len(history) < job.spec.steps,
         "first_loss": history[0]["loss"],
         "final_loss": history[-1]["loss"],
-        "trainable_parameters": sum(p.numel() for p in model.parameters() if p.requires_grad),
-        "gates": dict(gates.values) if gates else {},
+        "trainable_parameters": sum(p.numel() for p in trainee.model.parameters() if p.requires_grad),
+        "gates": json.loads((job.out / GATES).read_bytes()) if job.spec.gates else {},
         "tokens": tokens,
         "tokens_per_second": speeds[len(speeds) // 2],
+        **_held_out_facts(history),
         "resumed_from": None if resumed is None else checkpoints.step_of(resumed),
+        "optimizer": _optimizer(job.spec),
         "device": torch.cuda.get_device_name() if torch.cuda.is_available() else _processor(),
+        "device_memory_bytes": memory_there_is(),
         "threads": job.threads,
+        "processes": job.spec.processes,
         "versions": {name: metadata.version(name) for name in ("torch", "transformers", "peft", "bitsandbytes")},
     }
 
@@ -159,10 +191,14 @@ def _processor() -> str:
     return f"{platform.machine()} {torch.backends.cpu.get_cpu_capability()}"
 
 
-def _out_of_memory(error: torch.OutOfMemoryError) -> HostError:
-    return HostError(
-        "The GPU has too little memory for this training.",
-        where=torch.cuda.get_device_name(),
-        found=str(error).splitlines()[0],
-        way_out="Use method qlora, or a smaller batch_size (with a larger gradient_accumulation) or sequence_length.",
-    )
+def _held_out_facts(history: list[dict[str, float]]) -> dict[str, JsonValue]:
+    """Return the last and the lowest held-out loss, if any was measured."""
+    measured = [row for row in history if "held_out_loss" in row]
+    if not measured:
+        return {}
+    best = min(measured, key=lambda row: row["held_out_loss"])
+    return {
+        "held_out_loss": measured[-1]["held_out_loss"],
+        "best_held_out_loss": best["held_out_loss"],
+        "best_step": int(best["step"]),
+    }

@@ -1,17 +1,22 @@
 """The training process: `python -m suture.heal.training JOB.json`.
 
-Answers with a result or a failure file beside the job.
+Answers with a result or a failure file beside the job. Where several processes share a training, the first writes
+the result, and whichever fails first tells why.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import sys
+import traceback
+import warnings
 from pathlib import Path
 
 from suture.errors import SutureError
-from suture.heal.train import FAILURE, RESULT, Failure, TrainJob
+from suture.heal.train import FAILURE, RESULT, TRACEBACK, Failure, TrainJob
+from suture.launcher import die_with_parent
 
 _FAILED = 3  # exit status: the reason is in the failure file
 
@@ -19,23 +24,47 @@ _FAILED = 3  # exit status: the reason is in the failure file
 def main() -> None:
     """Run the job named on the command line."""
     job = TrainJob.model_validate_json(Path(sys.argv[1]).read_bytes())
+    if job.spec.processes > 1:
+        die_with_parent()  # accelerate's launcher, which would leave its children behind
     mute_libraries()
+    try:
+        _run(job)
+    except SutureError as error:
+        _write_once(job.scratch / FAILURE, describe(error).model_dump_json())
+        sys.exit(_FAILED)
+    except Exception:
+        _write_once(job.scratch / TRACEBACK, traceback.format_exc())
+        raise
+
+
+def _run(job: TrainJob) -> None:
+    if job.spec.backend == "unsloth":
+        from suture.heal.unsloth_backend import import_unsloth
+
+        import_unsloth()
+    from suture.heal import ranks
     from suture.heal.trainer import run_job
 
-    try:
-        result = run_job(job)
-    except SutureError as error:
-        (job.scratch / FAILURE).write_text(_describe(error).model_dump_json())
-        sys.exit(_FAILED)
-    (job.scratch / RESULT).write_text(json.dumps(result))
+    result = run_job(job)
+    if ranks.is_first():
+        (job.scratch / RESULT).write_text(json.dumps(result))
+    ranks.leave()
+
+
+def _write_once(path: Path, text: str) -> None:
+    """Write a file, unless another process has: those that failed later only lost their companion."""
+    with contextlib.suppress(FileExistsError), path.open("x") as file:
+        file.write(text)
 
 
 def mute_libraries() -> None:
-    """Keep bitsandbytes from warning, whenever peft is imported, that an optional package is not installed."""
+    """Keep bitsandbytes from warning that an optional package is missing, and that nothing is paged on a CPU."""
+    warnings.filterwarnings("ignore", "Paged optimizers are not supported on CPU")
     logging.getLogger("bitsandbytes.backends.cpu.ops").setLevel(logging.ERROR)
 
 
-def _describe(error: SutureError) -> Failure:
+def describe(error: SutureError) -> Failure:
+    """Return an error in a form that crosses to another process."""
     details = {name: getattr(error, name) for name in ("where", "expected", "found", "way_out")}
     return Failure(
         kind=type(error).__name__,

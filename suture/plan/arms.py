@@ -55,7 +55,7 @@ def arms_of(recipe: Recipe, model: Model) -> Iterable[Arm]:
             tool=tool,
             size=round(model.layout.parameters * _BITS_PER_WEIGHT[type_] / 8),
         )
-        arm = _measured(recipe, label if several else model.name, model.role, type_, gguf)
+        arm = _measured(recipe, label if several else model.name, model.role, type_, gguf, model.lora)
         loss = recipe.benchmark.divergence
         yield replace(arm, divergence=_divergence(recipe, loss, model, converted, arm)) if loss else arm
 
@@ -73,8 +73,9 @@ def _divergence(recipe: Recipe, asked: Divergence, model: Model, converted: Plan
     vocabulary = text_section(model.layout.config).get("vocab_size")
     size = spec.size(vocabulary if isinstance(vocabulary, int) else 0)
     tool = expected_version()
-    logits = plan_step(f"logits {model.name}", "logits", spec, [converted], tool=tool, size=size)
-    return plan_step(f"divergence {arm.name}", "divergence", DivergenceSpec(), [arm.gguf, logits], tool=tool)
+    beside = _beside(model.lora)
+    logits = plan_step(f"logits {model.name}", "logits", spec, [converted, *beside], tool=tool, size=size)
+    return plan_step(f"divergence {arm.name}", "divergence", DivergenceSpec(), [arm.gguf, logits, *beside], tool=tool)
 
 
 def reference_arms(recipe: Recipe) -> Iterable[Arm]:
@@ -86,22 +87,30 @@ def reference_arms(recipe: Recipe) -> Iterable[Arm]:
         yield _measured(recipe, reference.name, "reference", "", gguf)
 
 
-def _measured(recipe: Recipe, name: str, role: Role, quant: str, gguf: PlannedStep) -> Arm:
+def _measured(
+    recipe: Recipe, name: str, role: Role, quant: str, gguf: PlannedStep, lora: PlannedStep | None = None
+) -> Arm:
     ask = recipe.benchmark
     texts = pin_texts(recipe, ask.perplexity.texts, "heldout")
     perplexity = PerplexitySpec(texts=texts, chunks=ask.perplexity.chunks, context=ask.perplexity.context)
     tests = tuple(test.id for test in select(ask.capability.tests))
     benchmark = BenchmarkSpec.model_validate(ask.capability.model_dump() | {"tests": tests})
     tool = expected_version()
+    served = [gguf, *_beside(lora)]
     return Arm(
         name,
         role,
         quant,
         gguf,
-        plan_step(f"perplexity {name}", "perplexity", perplexity, [gguf], tool=tool),
-        plan_step(f"benchmark {name}", "benchmark", benchmark, [gguf], tool=tool),
-        speed=_speed(ask.speed, name, gguf) if ask.speed else None,
+        plan_step(f"perplexity {name}", "perplexity", perplexity, served, tool=tool),
+        plan_step(f"benchmark {name}", "benchmark", benchmark, served, tool=tool),
+        speed=_speed(ask.speed, name, gguf) if ask.speed and lora is None else None,  # llama-bench takes no adapter
+        lora=lora,
     )
+
+
+def _beside(lora: PlannedStep | None) -> tuple[PlannedStep, ...]:
+    return () if lora is None else (lora,)
 
 
 def _speed(asked: Speed, name: str, gguf: PlannedStep) -> PlannedStep:

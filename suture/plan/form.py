@@ -9,6 +9,7 @@ from typing import Literal
 
 from suture.checkpoint.layout import Layout
 from suture.gguf.convert import Provenance
+from suture.hub.datasets import DatasetListing
 from suture.hub.pins import Pinned
 from suture.merge.account import MergePlan
 from suture.recipe import Recipe
@@ -31,6 +32,7 @@ class Model:
         folder: Where its tokenizer lies already, if it does.
         tokenizer: The first step that has its tokenizer, where that is not the one that makes it: no text need wait
             for a training.
+        lora: The adapter that is served beside it, where it is not fused into its weights.
     """
 
     name: str
@@ -40,11 +42,12 @@ class Model:
     provenance: Provenance
     folder: Path | None = None
     tokenizer: PlannedStep | None = None
+    lora: PlannedStep | None = None
 
 
 @dataclass(frozen=True)
 class Arm:
-    """One row of the scoreboard: a GGUF and what is measured of it."""
+    """One row of the scoreboard: a GGUF, with an adapter beside it or not, and what is measured of it."""
 
     name: str
     role: Role
@@ -54,12 +57,22 @@ class Arm:
     benchmark: PlannedStep
     divergence: PlannedStep | None = None
     speed: PlannedStep | None = None
+    lora: PlannedStep | None = None
 
     @property
     def leaves(self) -> tuple[PlannedStep, ...]:
         """The steps that nothing but the report depends on."""
         measured = (self.perplexity, self.benchmark, self.divergence, self.speed)
         return tuple(step for step in measured if step is not None)
+
+
+@dataclass(frozen=True)
+class Probed:
+    """A checkpoint that is looked into."""
+
+    name: str
+    role: Role
+    probe: PlannedStep
 
 
 @dataclass(frozen=True)
@@ -72,6 +85,8 @@ class Plan:
         merges: The account of each merge's tensors: of the stages by their names, then of `merged`.
         steps: Every step once, parents before children.
         arms: The rows of the scoreboard.
+        probes: The checkpoints that are looked into, in the order of the scoreboard.
+        datasets: The data sets on the hub that anything is trained on, pinned.
     """
 
     recipe: Recipe
@@ -79,6 +94,8 @@ class Plan:
     merges: dict[str, MergePlan]
     steps: tuple[PlannedStep, ...]
     arms: tuple[Arm, ...]
+    probes: tuple[Probed, ...] = ()
+    datasets: tuple[DatasetListing, ...] = ()
 
     def missing(self, store: Store) -> tuple[PlannedStep, ...]:
         """Return the steps whose artifacts are not in the store."""

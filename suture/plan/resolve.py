@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from suture.hub.datasets import look_up_dataset
 from suture.hub.pins import pin
 from suture.merge.account import MergePlan
 from suture.plan.arms import arms_of, reference_arms
 from suture.plan.form import Plan, named
 from suture.plan.models import healed_models, merged_model, source_model
-from suture.recipe import Recipe
+from suture.plan.probes import probes_of
+from suture.recipe import Recipe, datasets_of, hub_dataset, with_dataset_commits
 from suture.steps import PlannedStep
 
 
@@ -22,6 +24,8 @@ def resolve(recipe: Recipe) -> Plan:
         InputError: When a source, a text or the recipe cannot be used; see `suture.errors`.
         TransientError: When the hub cannot be reached.
     """
+    asked, datasets = recipe, {data.text: look_up_dataset(*hub_dataset(data)) for data in datasets_of(recipe)}
+    recipe = with_dataset_commits(recipe, {text: listing.commit for text, listing in datasets.items()})
     pinned = [pin(source) for source in recipe.sources]
     sources = [source_model(recipe, source, pin_) for source, pin_ in zip(recipe.sources, pinned, strict=True)]
     known = list(sources)
@@ -37,12 +41,16 @@ def resolve(recipe: Recipe) -> Plan:
             recipe, recipe.heal, merged, named(known, recipe.merge.base), accounts["merged"].seams
         )
     arms = [arm for model in models for arm in arms_of(recipe, model)] + list(reference_arms(recipe))
+    probes = probes_of(recipe, models)
+    leaves = [*(leaf for arm in arms for leaf in arm.leaves), *(probed.probe for probed in probes)]
     return Plan(
-        recipe=recipe,
+        recipe=asked,
         sources=tuple(pinned),
         merges=accounts,
-        steps=tuple(_in_order(leaf for arm in arms for leaf in arm.leaves)),
+        steps=tuple(_in_order(leaves)),
         arms=tuple(arms),
+        probes=probes,
+        datasets=tuple(datasets.values()),
     )
 
 

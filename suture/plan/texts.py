@@ -5,15 +5,39 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal
 
-from suture.corpus import PinnedText, pin_data, pin_text
+from suture.corpus import PinnedDataset, PinnedText, pin_data, pin_text
 from suture.errors import RecipeError
+from suture.hub.datasets import HubDataset, pin_dataset
 from suture.recipe import Data, Recipe, Text
 
 
-def pin_training(recipe: Recipe, data: Sequence[Data]) -> tuple[PinnedText, ...]:
-    """Pin what a training reads; a file that nothing is measured on is used whole."""
+def pin_training(recipe: Recipe, data: Sequence[Data]) -> tuple[tuple[PinnedText, ...], tuple[HubDataset, ...]]:
+    """Pin what a training reads; a file that nothing is measured on is used whole.
+
+    Returns:
+        The texts, and those data sets among them that must be fetched first, in the same order.
+    """
     measured = _uses(recipe)["heldout"]
-    return _named_apart([pin_data(one, alone=one.text not in measured) for one in data])
+    texts: list[PinnedText] = []
+    to_fetch: list[HubDataset] = []
+    for one in data:
+        if one.text.startswith("hub:"):
+            to_fetch.append(pin_dataset(one))
+            texts.append(_as_text(one, to_fetch[-1]))
+        else:
+            texts.append(pin_data(one, alone=one.text not in measured))
+    return _named_apart(texts), tuple(to_fetch)
+
+
+def _as_text(data: Data, pinned: HubDataset) -> PinnedDataset:
+    return PinnedDataset(
+        name=pinned.name,
+        part="all",
+        sha256=pinned.spec.digest,
+        weight=data.weight,
+        files=tuple(pinned.spec.files),
+        format=data.format,
+    )
 
 
 def pin_texts(recipe: Recipe, texts: Sequence[Text], part: Literal["train", "heldout"]) -> tuple[PinnedText, ...]:
@@ -27,10 +51,11 @@ def _uses(recipe: Recipe) -> dict[str, set[str]]:
     trainings = [*(source.finetune for source in recipe.sources), recipe.heal]
     trained = [text for training in trainings if training for text in training.data]
     calibrated = [recipe.gguf.imatrix.text] if recipe.gguf.imatrix else []
-    compared = [recipe.benchmark.divergence.text] if recipe.benchmark.divergence else []
+    looks = (recipe.benchmark.divergence, recipe.benchmark.probe)
+    beside = [look.text for look in looks if look is not None]
     return {
         "train": {text.text for text in (*trained, *calibrated)},
-        "heldout": {text.text for text in (*recipe.benchmark.perplexity.texts, *compared)},
+        "heldout": {text.text for text in (*recipe.benchmark.perplexity.texts, *beside)},
     }
 
 
@@ -42,6 +67,6 @@ def _named_apart(pinned: Sequence[PinnedText]) -> tuple[PinnedText, ...]:
             where="data or benchmark.perplexity.texts",
             expected="different file names",
             found=", ".join(names),
-            way_out="Rename one of the files.",
+            way_out="Rename one of the files; name a data set once.",
         )
     return tuple(pinned)

@@ -118,7 +118,7 @@ def _absolute(key: str, value: JsonValue, folder: Path) -> str | None:
         return None
     holds_path = (
         (key in ("model", "adapter") and is_path(value))
-        or (key == "text" and not value.startswith("builtin:"))
+        or (key == "text" and not value.startswith(("builtin:", "hub:")))
         or key == "gguf"
     )
     if not holds_path:

@@ -127,6 +127,17 @@ class _Merge(Part):
     """Source of the chat template, or a template of a known format or of your own; the source of the tokenizer when
     left out."""
 
+    @property
+    def has_own_tokens(self) -> bool:
+        """Whether the result's tokenizer may be another than the base's."""
+        words = self.vocabulary
+        return words is not None and (words.source not in (None, self.base) or words.union or bool(words.tokens))
+
+    @property
+    def has_own_words(self) -> bool:
+        """Whether the result's tokenizer or chat template may be another than the base's."""
+        return self.has_own_tokens or self.chat_template not in (None, self.base)
+
 
 class Passthrough(_Merge):
     """Stack slices of layers, copied as they are."""

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from pydantic import JsonValue
+from rich.markup import escape
 from rich.table import Table
 
 from suture.hub.pins import Pinned
-from suture.plan import Plan, needed_bytes
+from suture.licences import Judgement
+from suture.plan import Plan, judge_plan, needed_bytes
 from suture.progress import human_bytes
 from suture.show.store import KEY_DIGITS
 from suture.store import Store
 
 
 def sources_table(plan: Plan) -> Table:
-    """Return the pinned sources: where they come from, at which commit, how large."""
+    """Return the pinned sources and data sets: where they come from, at which commit, how large."""
     table = Table(title="Sources", title_justify="left")
     for column in ("name", "model", "commit", "licence", "layers", "parameters", "size"):
         table.add_column(column, justify="right" if column in ("layers", "parameters", "size") else "left")
@@ -21,6 +23,8 @@ def sources_table(plan: Plan) -> Table:
         table.add_row(*_pinned(source, str(source.layout.layers)))
         if source.adapter is not None:
             table.add_row(*_pinned(source.adapter, "adapter"))
+    for data in plan.datasets:
+        table.add_row("data", data.repo, data.commit[:KEY_DIGITS], data.licence, "data set", "", "")
     return table
 
 
@@ -40,6 +44,22 @@ def steps_table(plan: Plan, store: Store) -> Table:
     for step in plan.steps:
         there = "[green]yes[/green]" if store.has(step.key) else "to be built"
         table.add_row(step.label, step.key[:KEY_DIGITS], there, human_bytes(step.size) if step.size else "small")
+    return table
+
+
+def licences_table(judgement: Judgement) -> Table:
+    """Return what the licences of the final model's parts ask for, and whether they go together."""
+    table = Table(title=f"Licences: {judgement.verdict}", title_justify="left")
+    for column in ("what", "asked by", "for"):
+        table.add_column(column, overflow="fold")
+    for problem in judgement.problems:
+        table.add_row(f"[red]{escape(problem)}[/red]")
+    for asked in judgement.requirements:
+        table.add_row(escape(asked.text), ", ".join(asked.licences), escape(", ".join(asked.parts)))
+    table.caption = (
+        "A summary of what the parts' cards name, to be read with the licences themselves; no legal advice."
+    )
+    table.caption_justify = "left"
     return table
 
 
@@ -66,6 +86,7 @@ def plan_data(plan: Plan, store: Store) -> dict[str, JsonValue]:
             }
             for source in plan.sources
         ],
+        "datasets": [data.model_dump(mode="json", include={"repo", "commit", "licence"}) for data in plan.datasets],
         "steps": [
             {
                 "label": step.label,
@@ -79,5 +100,6 @@ def plan_data(plan: Plan, store: Store) -> dict[str, JsonValue]:
             for step in plan.steps
         ],
         "arms": [{"name": arm.name, "role": arm.role, "quant": arm.quant} for arm in plan.arms],
+        "licences": judge_plan(plan).model_dump(mode="json"),
         "disk": {"needed_bytes": needed_bytes(plan, store), "free_bytes": store.free_bytes()},
     }

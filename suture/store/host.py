@@ -7,8 +7,18 @@ import os
 import platform
 from functools import cache
 from importlib import metadata
+from pathlib import Path
 
 _RECORDED_PACKAGES = ("suture", "torch", "transformers", "peft", "safetensors", "gguf", "tokenizers")
+
+
+@cache
+def machine_id() -> str:
+    """Return what tells this machine from others that share its store; the same in all of its containers."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    except OSError:
+        return platform.node()
 
 
 @cache

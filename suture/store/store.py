@@ -14,6 +14,7 @@ from suture.errors import CorruptArtifactError, HostError, ProcessError
 from suture.store import durable, locks
 from suture.store.artifact import MANIFEST, Artifact, FileEntry, Manifest
 from suture.store.disk import disk_full, free_bytes, is_for_want_of_room
+from suture.store.host import machine_id
 from suture.store.verification import Stamps, check_files, stamps_of
 from suture.store.workspace import Workspace
 
@@ -36,6 +37,11 @@ class Store:
         self.verified = self.root / "verified"
         self.quarantine = self.root / "quarantine"
         self.runs = self.root / "runs"
+
+    @property
+    def machine_lock(self) -> Path:
+        """Lock file of this machine: who holds it alone has all of its cores; other machines have their own."""
+        return self.locks / f"machine-{machine_id()}.lock"
 
     # -- reading ------------------------------------------------------------------------------------------
 

@@ -11,6 +11,7 @@ import pytest
 import safetensors.numpy
 
 from suture.errors import RecipeError
+from suture.heal.dataset import DatasetSpec
 from suture.heal.train import Gates, TrainSpec
 from suture.plan import Plan, resolve
 from suture.recipe import parse_recipe
@@ -85,3 +86,19 @@ def test_a_blend_has_no_seam(tmp_path: Path) -> None:
     blend = {"method": "linear", "base": "a", "models": [{"source": "a"}, {"source": "b"}]}
     with pytest.raises(RecipeError, match=r"heal\.layers"):
         plan_of(tmp_path, blend, layers="seam")
+
+
+@pytest.mark.parametrize(
+    ("heal", "batch", "held_out"),
+    [
+        ({"batch_size": 3}, 3, 0),
+        ({"batch_size": 3, "group_by_length": False}, 1, 0),
+        ({"evaluate_every": 10, "held_out": 5, "patience": 2}, 2, 5),
+    ],
+)
+def test_the_data_are_made_for_how_they_are_read(
+    tmp_path: Path, heal: dict[str, object], batch: int, held_out: int
+) -> None:
+    made = step(plan_of(tmp_path, **heal), "dataset heal").spec
+    assert isinstance(made, DatasetSpec)
+    assert (made.batch, made.held_out) == (batch, held_out)

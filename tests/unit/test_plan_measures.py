@@ -158,3 +158,42 @@ def test_a_type_that_needs_a_matrix_is_refused_without_one(
 def test_too_few_tokens_to_compare_are_refused_with_their_number(content: dict[str, Any], tmp_path: Path) -> None:
     with pytest.raises(RecipeError, match="at least 100 tokens, found 90"):
         plan_of(content, tmp_path, divergence={"chunks": 6, "context": 32})
+
+
+def test_the_merge_and_its_sources_are_looked_into_where_asked(content: dict[str, Any], tmp_path: Path) -> None:
+    assert plan_of(content, tmp_path).probes == ()
+    content["sources"].append({"name": "apart", "model": str(tmp_path / "a")})
+    plan = plan_of(
+        content, tmp_path, probe={"text": {"text": str(tmp_path / "text.txt")}, "chunks": 2, "context": 64}
+    )
+    assert [(probed.name, probed.role) for probed in plan.probes] == [
+        ("a", "source"),
+        ("b", "source"),
+        ("merged", "merged"),
+    ]
+    assert [probed.probe.parents[0].step for probed in plan.probes] == ["fetch", "fetch", "merge"]
+    # the two sources hold the same, and are looked into once
+    assert [step.label for step in of_kind(plan, "probe")] == ["probe a", "probe merged"]
+    assert {(step.spec.chunks, step.spec.context) for step in of_kind(plan, "probe")} == {(2, 64)}
+
+
+def test_what_healing_adds_is_looked_into_wherever_it_is(content: dict[str, Any], tmp_path: Path) -> None:
+    text = {"text": str(tmp_path / "text.txt")}
+    for result, parents in (("fused", ["fuse"]), ("adapter", ["merge", "heal"])):
+        content["heal"] = {"data": [text], "method": "lora", "steps": 1, "control": False, "result": result}
+        plan = plan_of(content, tmp_path, probe={"text": text, "chunks": 2, "context": 64})
+        healed = plan.probes[-1]
+        assert (healed.name, [step.step for step in healed.probe.parents]) == ("healed", parents)
+
+
+def test_a_probes_text_is_held_out(content: dict[str, Any], tmp_path: Path) -> None:
+    text = {"text": str(tmp_path / "text.txt")}
+    (tmp_path / "other.txt").write_text("One passage.")
+    content["benchmark"]["perplexity"] = {"texts": [{"text": str(tmp_path / "other.txt")}]}
+    training = {"data": [text], "method": "lora", "steps": 1}
+    content["sources"][0]["finetune"] = training
+    trained = [step.spec.texts[0].part for step in of_kind(plan_of(content, tmp_path), "dataset")]
+    assert trained == ["all"]
+    plan = plan_of(content, tmp_path, probe={"text": text, "chunks": 2, "context": 64})
+    assert [step.spec.texts[0].part for step in of_kind(plan, "dataset")] == ["train"]
+    assert {step.spec.text.part for step in of_kind(plan, "probe")} == {"heldout"}

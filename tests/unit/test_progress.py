@@ -69,9 +69,9 @@ def test_lines_are_spaced(capsys: pytest.CaptureFixture[str]) -> None:
     rare.update(2, 2, "tensors")
     rare.say("done")
     eager = Lines("merge", interval=0)
-    eager.update(1, 2, "tensors")
+    eager.update(1, 2, "tensors", "loss 2.5")
     lines = capsys.readouterr().err.splitlines()
     assert [line.partition(":")[0] for line in lines] == ["merge"] * len(lines)
     assert lines[-2] == "merge: done"
-    assert "1 / 2 tensors" in lines[-1]
+    assert lines[-1] == "merge:  50 %  1 / 2 tensors  loss 2.5"
     assert len(lines) <= 3

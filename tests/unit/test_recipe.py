@@ -155,6 +155,7 @@ def test_what_is_written_down_of_a_blend_reads_back() -> None:
         ("heal", {"data": [{"text": "builtin:code"}], "learning_rate": 0}, "heal.learning_rate"),
         ("heal", {"data": [{"text": "builtin:code", "weight": float("inf")}]}, "finite"),
         ("heal", {"data": [{"text": "builtin:code"}], "alpha": float("nan")}, "heal.alpha"),
+        ("heal", {"data": [{"text": "builtin:code"}], "patience": 3}, "patience: expected evaluate_every"),
         ("merge", blend("linear", weight=float("nan")), "finite"),
         ("merge", blend("linear", weight=[1, "x"]), "merge.linear.models.0.weight.gradient.1"),
         ("merge", blend("linear", density=0.5), "linear takes normalize, weight; found also density"),

@@ -9,14 +9,20 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import signal
 import sys
+import traceback
 from pathlib import Path
 from typing import Any
 
 from suture.heal import checkpoints, training
+from suture.heal.launch import command
 
 training.mute_libraries()
+
+from accelerate.commands.launch import _validate_launch_command, launch_command_parser  # noqa: E402
+from accelerate.utils.launch import prepare_multi_gpu_env  # noqa: E402
 
 from suture.heal import trainer  # noqa: E402, F401 -- imported here once, for all attempts
 from suture.heal.recorder import Recorder  # noqa: E402
@@ -46,20 +52,62 @@ def kill_before_seal(step: int) -> None:
     checkpoints.seal = seal
 
 
+def run_out_of_memory(spare: int) -> None:
+    """Leave `spare` bytes of memory above what is taken already."""
+    pages = int(Path("/proc/self/statm").read_text().split()[0])
+    limit = pages * resource.getpagesize() + spare
+    resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+
+
+HINDRANCES = {"after row": kill_after_row, "before seal": kill_before_seal, "memory": run_out_of_memory}
+
+
 def run_attempt(job: str, kill: list[Any] | None) -> int:
-    """Return the exit status of one attempt; negative for a signal."""
+    """Return the exit status of one attempt; negative for a signal.
+
+    Where several processes share the training, all are started, and ended when one has failed, as accelerate's
+    launcher does; the status is that of the first to fail.
+    """
+    children = [start(job, kill, environment) for environment in environments(Path(job))]
+    failed = 0
+    while children:
+        child, status = os.wait()
+        children.remove(child)
+        failed = failed or os.waitstatus_to_exitcode(status)
+        for other in children if failed else ():
+            os.kill(other, signal.SIGKILL)
+    return failed
+
+
+def start(job: str, kill: list[Any] | None, environment: dict[str, str]) -> int:
+    """Return the id of a process that runs an attempt."""
     child = os.fork()
-    if child == 0:
-        if kill is not None:
-            {"after row": kill_after_row, "before seal": kill_before_seal}[kill[0]](kill[1])
-        sys.argv = ["training", job]
-        try:
-            training.main()
-        except SystemExit as error:
-            os._exit(error.code if isinstance(error.code, int) else 1)
-        sys.stdout.flush()
-        os._exit(0)
-    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    if child:
+        return child
+    os.environ |= environment
+    if kill is not None:
+        HINDRANCES[kill[0]](kill[1])
+    sys.argv = ["training", job]
+    try:
+        training.main()
+    except SystemExit as error:
+        os._exit(error.code if isinstance(error.code, int) else 1)
+    except Exception:  # noqa: BLE001 -- as the interpreter would end
+        traceback.print_exc()
+        os._exit(1)
+    sys.stdout.flush()
+    os._exit(0)
+
+
+def environments(job: Path) -> list[dict[str, str]]:
+    """Return what the launcher would set for each process of a training."""
+    count = json.loads(job.read_text())["spec"].get("processes", 1)
+    if count == 1:
+        return [{}]
+    asked = launch_command_parser().parse_args(command(job, count, 1)[3:])
+    common = prepare_multi_gpu_env(_validate_launch_command(asked)[0])
+    common |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": asked.master_port, "WORLD_SIZE": str(count)}
+    return [common | {"RANK": str(rank), "LOCAL_RANK": str(rank)} for rank in range(count)]
 
 
 if __name__ == "__main__":

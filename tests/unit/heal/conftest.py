@@ -113,7 +113,7 @@ def shapes() -> dict[str, tuple[int, ...]]:
 def make_rows(tmp_path_factory: pytest.TempPathFactory, pico: Path) -> Callable[..., Artifact]:
     """Makes tokenised data with the dataset step."""
 
-    def make(sequences: int, sequence_length: int = 32) -> Artifact:
+    def make(sequences: int, sequence_length: int = 32, held_out: int = 0) -> Artifact:
         folder = tmp_path_factory.mktemp("rows")
         path = folder / "words.txt"
         path.write_text(text_of(4000))
@@ -122,6 +122,7 @@ def make_rows(tmp_path_factory: pytest.TempPathFactory, pico: Path) -> Callable[
             sequence_length=sequence_length,
             sequences=sequences,
             seed=0,
+            held_out=held_out,
         )
         work = make_workspace(folder / "work")
         dataset(spec, [as_artifact(pico)], work, Silent())

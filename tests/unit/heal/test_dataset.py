@@ -30,16 +30,18 @@ def write_jsonl(path: Path, texts: list[str], weight: float = 1.0) -> PinnedText
 
 
 def make(
-    tmp_path: Path, model: Path, texts: tuple[PinnedText, ...], sequences: int, seed: int = 0
+    tmp_path: Path, model: Path, texts: tuple[PinnedText, ...], sequences: int, seed: int = 0, held_out: int = 0
 ) -> tuple[Path, dict]:
     work = make_workspace(tmp_path)
-    spec = DatasetSpec(texts=texts, sequence_length=LENGTH, sequences=sequences, seed=seed)
+    spec = DatasetSpec(
+        texts=texts, sequence_length=LENGTH, sequences=sequences, seed=seed, batch=2, held_out=held_out
+    )
     facts = dataset(spec, [as_artifact(model)], work, Silent())
     return work.out, dict(facts)
 
 
-def rows_of(folder: Path) -> list[tuple[int, ...]]:
-    return [tuple(row) for row in load_file(folder / "train.safetensors")["input_ids"].reshape(-1, LENGTH).tolist()]
+def rows_of(folder: Path, file: str = "train.safetensors") -> list[tuple[int, ...]]:
+    return [tuple(row) for row in load_file(folder / file)["input_ids"].reshape(-1, LENGTH).tolist()]
 
 
 def packed_plainly(tokenizer_folder: Path, texts: list[str]) -> list[tuple[int, ...]]:
@@ -89,6 +91,27 @@ def test_texts_are_blended_by_weight_and_mixed(tmp_path: Path, pico: Path) -> No
     kinds = ["1" in tokenizer.decode(list(row)) for row in rows_of(folder)]
     assert sum(kinds) == 10
     assert 0 < sum(kinds[:20]) < 10
+
+
+def test_held_out_rows_are_never_trained_on(tmp_path: Path, pico: Path) -> None:
+    one = write_jsonl(tmp_path / "one.jsonl", [text_of(600)], weight=3)
+    two = write_jsonl(tmp_path / "two.jsonl", ["1 2 3 4 5 6 7 8 " * 50, "a b c d e f g h " * 50])  # rows repeat
+    made = [make(tmp_path / str(seed), pico, (one, two), 200, seed, held_out=8)[0] for seed in (0, 1)]
+    held = [rows_of(folder, "heldout.safetensors") for folder in made]
+    assert held[0] == held[1]  # so that trainings of several seeds can be compared
+    assert len(set(held[0])) == 8
+    for folder in made:
+        assert not set(held[0]) & set(rows_of(folder))
+    texts = json.loads((made[0] / "dataset.json").read_text())["texts"]
+    assert [text["held_out"] for text in texts] == [6, 2]
+    assert not (make(tmp_path / "none", pico, (one,), 4)[0] / "heldout.safetensors").exists()
+
+
+def test_a_text_that_would_be_held_out_whole_is_refused(tmp_path: Path, pico: Path) -> None:
+    pinned = write_jsonl(tmp_path / "x.jsonl", [text_of(60)])
+    with pytest.raises(DataError, match="too short to keep a part") as caught:
+        make(tmp_path / "work", pico, (pinned,), 4, held_out=50)
+    assert caught.value.expected == "more than 50 different sequences"
 
 
 @given(st.lists(st.floats(0.01, 100), min_size=1, max_size=6), st.integers(1, 500))

@@ -6,16 +6,21 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import yaml
+from rich.console import Console
+from safetensors.numpy import load_file
 from typer.testing import CliRunner
 
 from suture.checkpoint.reader import open_checkpoint
 from suture.cli import app
 from suture.direct_heal import preview_data
 from suture.errors import RecipeError
+from suture.heal.dry_run import Estimate
 from suture.progress import Silent
 from suture.recipe import load_recipe
+from suture.show.heal import estimate_table
 
 TEMPLATE = """\
 {%- for m in messages -%}{{ '[' + m.role + ']\\n' + m.content + '\\n' }}{%- endfor -%}
@@ -98,3 +103,31 @@ def test_a_recipe_that_heals_nothing_is_refused(recipe: Path) -> None:
     recipe.write_text(yaml.safe_dump(content))
     with pytest.raises(RecipeError, match="heals nothing"):
         preview_data(load_recipe(recipe), 1, Silent())
+
+
+def test_a_dry_run_tells_what_the_training_takes_and_trains_nothing(recipe: Path) -> None:
+    content = yaml.safe_load(recipe.read_text())
+    changes = {"data": [{"text": "./talks.jsonl"}], "steps": 50, "evaluate_every": 20, "patience": 1, "held_out": 3}
+    content["heal"] |= changes
+    recipe.write_text(yaml.safe_dump(content))
+    talks = [f"{number}: " + "word " * (1 + number % 9) for number in range(300)]
+    rows = [[{"role": "user", "content": "?"}, {"role": "assistant", "content": talk}] for talk in talks]
+    (recipe.parent / "talks.jsonl").write_text("".join(json.dumps({"messages": row}) + "\n" for row in rows))
+    done = CliRunner().invoke(app, ["heal", str(recipe), "--dry-run", "--json"])
+    assert done.exit_code == 0, done.output
+    estimate = Estimate.model_validate_json(done.stdout[done.stdout.index("{") :])
+    made = {
+        json.loads(path.read_text())["step"]: path.parent for path in recipe.parent.glob("store/**/manifest.json")
+    }
+    assert made.keys() == {"fetch", "merge", "dataset"}
+    lengths = load_file(made["dataset"] / "train.safetensors")["lengths"]
+    batches, longest = lengths.reshape(-1, 2), np.sort(lengths)[::-1][:8].reshape(-1, 2)
+    read, read_there = (int(2 * part.max(axis=1).sum()) for part in (batches, longest))
+    assert estimate.longest_row == lengths.max()
+    assert estimate.hours * 3600 > estimate.seconds_per_step * read / read_there  # held-out loss besides
+    assert estimate.seconds_per_step * estimate.tokens_per_second == pytest.approx(longest.sum())
+    assert 10**8 < estimate.memory_bytes < estimate.device_memory_bytes
+    assert 0 < estimate.disk_bytes < 10**7 < estimate.free_disk_bytes
+    console = Console(record=True, width=100)
+    console.print(estimate_table(estimate))
+    assert "all 50 steps" in console.export_text()

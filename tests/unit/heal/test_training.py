@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import shutil
 import sys
 from collections.abc import Callable
@@ -26,7 +27,16 @@ from tests.unit.heal.adapters import fused, tensors_of
 from tests.unit.heal.steps_by_hand import as_artifact, make_workspace
 
 STEPS, BATCH, ACCUMULATION = 12, 2, 2
+DATA_ALONE = {"data", "sequence_length", "group_by_length", "held_out"}
+ROWS, HELD_OUT = STEPS * BATCH * ACCUMULATION, 5
 GATES: dict[str, Any] = {"layers": (1, 2), "start": 0.25, "learning_rate": 0.05}
+PLATEAU: dict[str, Any] = {
+    "gates": GATES,
+    "learning_rate": 5.0,  # rises step by step: good for the second, then far too much
+    "warmup_steps": STEPS,
+    "checkpoint_every": 3,
+}
+IN_8_BITS: dict[str, Any] = {"optimizer": "paged_adamw_8bit", "rank": 64, "steps": 4, "checkpoint_every": 2}
 ATTEMPTS = Path(__file__).with_name("attempts.py")
 
 
@@ -88,6 +98,7 @@ class Session:
             spec=spec(**changes),
             model=model,
             rows=self._rows.path / "train.safetensors",
+            held_out=self._rows.path / "heldout.safetensors" if "evaluate_every" in changes else None,
             out=work.out,
             scratch=work.scratch,
             threads=1,
@@ -105,7 +116,7 @@ class Session:
             [sys.executable, ATTEMPTS, listed],
             log=self.folder / "attempts.log",
             doing="training for the tests",
-            env=train_module._environment(1),
+            env=train_module.environment(1),
         )
         return json.loads(Path(f"{listed}.out").read_text())
 
@@ -133,7 +144,7 @@ def with_nan(model: Path, folder: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory, pico: Path, make_rows: Callable[..., Artifact]) -> Trained:
-    session = Session(tmp_path_factory.mktemp("trainings"), make_rows(STEPS * BATCH * ACCUMULATION))
+    session = Session(tmp_path_factory.mktemp("trainings"), make_rows(ROWS, held_out=HELD_OUT))
     places = {
         "undisturbed": session.place("undisturbed", pico),
         "killed": session.place("killed", pico),
@@ -145,10 +156,22 @@ def trained(tmp_path_factory: pytest.TempPathFactory, pico: Path, make_rows: Cal
         "gated": session.place("gated", pico, gates=GATES),
         "gated, killed": session.place("gated-killed", pico, gates=GATES),
         "damped": session.place("damped", pico, gates=GATES | {"learning_rate": 0.0}, steps=2),
+        "measured": session.place("measured", pico, evaluate_every=5),
+        "plateau": session.place("plateau", pico, evaluate_every=1, patience=2, **PLATEAU),
+        "plateau, killed": session.place("plateau-killed", pico, evaluate_every=1, patience=2, **PLATEAU),
+        "8 bits": session.place("8-bits", pico, gates=GATES, **IN_8_BITS),
+        "8 bits, killed": session.place("8-bits-killed", pico, gates=GATES, **IN_8_BITS),
+        "no memory": session.place("no-memory", pico, rank=10**6),
         "nothing to gate": session.place("nothing-to-gate", pico, gates=GATES | {"layers": (7,)}),
     }
     kills = [["before seal", 4], ["after row", 3], ["after row", 10], ["before seal", 12], None, None]
-    killed = {"killed": kills, "gated, killed": [["after row", 7], ["before seal", 8], None]}
+    killed = {
+        "killed": kills,
+        "gated, killed": [["after row", 7], ["before seal", 8], None],
+        "plateau, killed": [["before seal", 3], ["after row", 4], ["before seal", 4], None, None],
+        "8 bits, killed": [["after row", 3], None],
+        "no memory": [["memory", 200 * 10**6]],
+    }
     plan = [(name, kill) for name in places for kill in killed.get(name, [None])]
     for name, kill in plan:
         session.attempt(places[name], kill)
@@ -170,6 +193,12 @@ def test_every_attempt_ends_as_planned(trained: Trained) -> None:
         "gated": [0],
         "gated, killed": [-9, -9, 0],
         "damped": [0],
+        "measured": [0],
+        "plateau": [0],
+        "plateau, killed": [-9, -9, -9, 0, 0],
+        "8 bits": [0],
+        "8 bits, killed": [-9, 0],
+        "no memory": [3],
         "nothing to gate": [3],
     }
 
@@ -214,7 +243,7 @@ def test_the_first_loss_is_that_of_the_first_rows(
     import torch
     from transformers import LlamaForCausalLM
 
-    tensors = load_file(make_rows(STEPS * BATCH * ACCUMULATION).path / "train.safetensors")
+    tensors = load_file(make_rows(ROWS, held_out=HELD_OUT).path / "train.safetensors")
     rows = torch.from_numpy(tensors["input_ids"]).long().reshape(-1, 32)[: BATCH * ACCUMULATION]
     with torch.no_grad():
         logits = LlamaForCausalLM.from_pretrained(pico, dtype=torch.float32)(input_ids=rows).logits
@@ -313,6 +342,67 @@ def test_the_fused_checkpoint_computes_what_was_trained(trained: Trained, pico: 
         assert changed != np.array_equal(after[name], weights), name
 
 
+def test_measuring_the_held_out_loss_changes_nothing(
+    trained: Trained, pico: Path, make_rows: Callable[..., Artifact], tmp_path: Path
+) -> None:
+    import torch
+    from transformers import LlamaForCausalLM
+
+    place = trained.places["measured"]
+    assert place.adapter == trained.places["undisturbed"].adapter
+    measured = {int(row["step"]): row["held_out_loss"] for row in place.rows if "held_out_loss" in row}
+    assert list(measured) == [5, 10, 12]
+    assert place.result["held_out_loss"] == measured[12] < measured[5]
+    healed = LlamaForCausalLM.from_pretrained(fused(tmp_path / "fused", pico, place.out)[0], dtype=torch.float32)
+    tensors = load_file(make_rows(ROWS, held_out=HELD_OUT).path / "heldout.safetensors")
+    rows = torch.from_numpy(tensors["input_ids"]).long().reshape(HELD_OUT, 32)
+    with torch.no_grad():
+        logits = healed(input_ids=rows).logits
+    plain = torch.nn.functional.cross_entropy(logits[:, :-1].flatten(0, 1), rows[:, 1:].flatten())
+    assert measured[12] == pytest.approx(plain.item(), rel=0.01)  # bf16 there
+
+
+def test_at_a_plateau_the_training_stops_and_the_best_adapter_is_kept(trained: Trained) -> None:
+    place = trained.places["plateau"]
+    losses = [row["held_out_loss"] for row in place.rows]
+    best = losses.index(min(losses)) + 1
+    assert len(losses) == best + 2 < STEPS
+    result = place.result
+    assert (result["stopped_early"], result["steps"], result["best_step"]) == (True, best + 2, best)
+    assert result["best_held_out_loss"] == min(losses)
+    assert result["gates"] == place.gates
+    checkpoint = place.scratch / f"checkpoint-{best + 2}"
+    assert (checkpoint / "held_out" / "best" / "adapter_model.safetensors").read_bytes() == place.adapter
+    last, kept = (load_file(path / "adapter_model.safetensors") for path in (checkpoint, place.out))
+    assert all((last[name] != kept[name]).any() for name in kept)
+    assert json.loads((checkpoint / "gates.json").read_text()) != place.gates
+
+
+def test_a_killed_training_stops_where_an_undisturbed_one_does(trained: Trained) -> None:
+    plateau, killed = trained.places["plateau"], trained.places["plateau, killed"]
+    assert killed.adapter == plateau.adapter
+    assert killed.gates == plateau.gates
+    for column in ("loss", "held_out_loss"):
+        assert [row[column] for row in killed.rows] == [row[column] for row in plateau.rows]
+    assert killed.result["resumed_from"] == plateau.result["steps"]
+
+
+def test_moments_in_8_bits_come_through_a_kill(trained: Trained) -> None:
+    place, killed = trained.places["8 bits"], trained.places["8 bits, killed"]
+    assert place.result["optimizer"] == "paged_adamw_8bit"
+    assert killed.adapter == place.adapter
+    assert killed.gates == place.gates
+    assert all(gate != 0.25 for gate in place.gates.values())
+    assert trained.places["undisturbed"].result["optimizer"] == "adamw_torch"  # on a CPU
+
+
+def test_too_little_memory_is_explained(trained: Trained) -> None:
+    failure = trained.places["no memory"].failure
+    assert failure["kind"] == "HostError"
+    assert "you tried to allocate 256000000 bytes" in failure["found"]
+    assert "method qlora, a smaller batch_size" in failure["way_out"]
+
+
 def test_layers_without_an_output_projection_are_explained(trained: Trained) -> None:
     failure = trained.places["nothing to gate"].failure
     assert failure["kind"] == "RecipeError"
@@ -321,8 +411,8 @@ def test_layers_without_an_output_projection_are_explained(trained: Trained) -> 
 
 
 def test_nothing_is_warned_of(trained: Trained) -> None:
-    lines = [line for line in trained.log.splitlines() if not line.startswith("step ")]
-    assert lines == []
+    lines = {line for line in trained.log.splitlines() if not line.startswith("step ")}
+    assert lines == {"stopped early: the held-out loss no longer falls"}
 
 
 # -- the step, as the flow calls it ---------------------------------------------------------------------------------
@@ -333,23 +423,38 @@ class Told(Silent):
 
     def __init__(self) -> None:
         self.steps: list[tuple[float, float, str]] = []
+        self.notes: list[str] = []
+        self.said: list[str] = []
 
-    def update(self, done: float, total: float, unit: str) -> None:
+    def say(self, message: str) -> None:
+        self.said.append(message)
+
+    def update(self, done: float, total: float, unit: str, note: str = "") -> None:
         self.steps.append((done, total, unit))
+        self.notes.append(note)
 
 
 def test_the_step_follows_its_process(tmp_path: Path, pico: Path, make_rows: Callable[..., Artifact]) -> None:
     work, told = make_workspace(tmp_path / "work"), Told()
-    facts = train(spec(steps=3), [as_artifact(pico), make_rows(12)], work, told)
-    assert told.steps == [(1, 3, "steps"), (2, 3, "steps"), (3, 3, "steps")]
-    assert facts["steps"] == 3
+    rows = make_rows(ROWS, held_out=HELD_OUT)
+    facts = train(spec(**PLATEAU, evaluate_every=2, patience=1), [as_artifact(pico), rows], work, told)
+    assert facts["stopped_early"]
+    steps = int(str(facts["steps"]))
+    assert told.steps == [(step, STEPS, "steps") for step in range(1, steps + 1)]
+    number = r"[-+.e\d]+"
+    rest = f"learning rate {number}  gradient norm {number}  {number} tokens/s  memory {number} .?B"
+    for step, note in enumerate(told.notes, start=1):
+        measured = "" if step % 2 else f"  held-out loss {number}"
+        assert re.fullmatch(f"loss {number}{measured}  {rest}", note), note
+    assert told.said[-1].startswith("stopped early")
     assert {path.name for path in work.out.iterdir()} == {
         "adapter_model.safetensors",
         "adapter_config.json",
+        "gates.json",
         "losses.jsonl",
         "train.log",
     }
-    assert (work.out / "train.log").read_text().count("step ") == 3
+    assert (work.out / "train.log").read_text().count("step ") == steps
 
 
 def test_the_step_raises_what_its_process_left(
@@ -365,6 +470,6 @@ def test_the_step_raises_what_its_process_left(
 def test_the_spec_takes_its_fields_from_the_recipe() -> None:
     training = Training.model_validate({"data": [{"text": "builtin:code"}]})
     taken = plain_spec(training)
-    assert set(Training.model_fields) - set(TrainSpec.model_fields) == {"data", "sequence_length"}
+    assert set(Training.model_fields) - set(TrainSpec.model_fields) == DATA_ALONE
     assert taken.rank == training.rank
     assert taken.targets == training.targets

@@ -1,0 +1,64 @@
+"""Server and workers: `suture up | down | status | logs | worker`."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated, Literal, NoReturn
+
+import typer
+
+from suture.cli.flows import become_flows
+
+LogName = Literal["guardian", "server", "postgres", "worker-cpu", "worker-gpu", "deploy"]
+
+
+def up(
+    *,
+    port: Annotated[int, typer.Option(help="Port of the Prefect UI.")] = 4200,
+    gpu_worker: Annotated[
+        bool | None,
+        typer.Option(
+            "--gpu-worker/--no-gpu-worker", help="Run a worker for trainings; if left out, where a GPU is found."
+        ),
+    ] = None,
+) -> NoReturn:
+    """Start the Prefect server, the workers and the deployments; Ctrl-C or `suture down` stops all of it."""
+    wanted = {None: (), True: ("--gpu-worker",), False: ("--no-gpu-worker",)}[gpu_worker]
+    become_flows("up", "--port", str(port), *wanted)
+
+
+def down() -> NoReturn:
+    """End what `suture up` has started; its runs go on from their last finished step when started again."""
+    become_flows("down")
+
+
+def status() -> NoReturn:
+    """Say what is up and which runs are in progress; exit status 1 when `suture up` is not."""
+    become_flows("status")
+
+
+def logs(
+    name: Annotated[LogName, typer.Argument(metavar="NAME", help=f"{', '.join(LogName.__args__)}.")] = "server",
+    lines: Annotated[int, typer.Option("-n", "--lines", min=1, help="How many lines.")] = 40,
+) -> NoReturn:
+    """Print the end of a log of the server, its database or its workers."""
+    become_flows("logs", name, "--lines", str(lines))
+
+
+def worker(
+    server: Annotated[
+        str, typer.Option(metavar="URL", help="Address of the Prefect server, such as http://workstation:4200.")
+    ],
+    pool: Annotated[str, typer.Option(help="Work pool to serve; made if the server has none of that name.")] = "gpu",
+    store: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER", help="The store that the server's machine uses too; SUTURE_STORE if left out."
+        ),
+    ] = None,
+) -> NoReturn:
+    """Serve a work pool of another machine's server, such as the trainings on the machine with the GPU."""
+    if store is not None:
+        os.environ["SUTURE_STORE"] = str(store.absolute())
+    become_flows("worker", "--pool", pool, "--server", server)
