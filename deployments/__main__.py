@@ -1,33 +1,75 @@
-"""`python -m deployments run RECIPE` and `up`: what `suture run` and `suture up` become."""
+"""`python -m deployments COMMAND`: what `suture run | up | down | status | logs | worker` become."""
 
 from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
+from deployments.state import LOGS
 from suture.errors import SutureError
+
+Arguments = argparse.Namespace
 
 
 def main() -> int:
     """Run one command; returns its exit status."""
     arguments = _parser().parse_args()
     try:
-        if arguments.command == "run":
-            from deployments.run import run_recipe
-
-            run_recipe(arguments.recipe)
-        else:
-            from deployments.up import up
-
-            up(arguments.port)
+        return _COMMANDS[arguments.command](arguments) or 0
     except SutureError as error:
         sys.stderr.write("\n".join([f"suture: {error}", *getattr(error, "__notes__", ())]) + "\n")
         return error.exit_code
     except KeyboardInterrupt:
         sys.stderr.write("Interrupted. What was finished is kept: the same command goes on from there.\n")
         return 130
-    return 0
+
+
+def _run(arguments: Arguments) -> None:
+    from deployments.run import run_recipe
+
+    run_recipe(arguments.recipe)
+
+
+def _up(arguments: Arguments) -> None:
+    from deployments.up import up
+
+    up(arguments.port, gpu_worker=arguments.gpu_worker)
+
+
+def _down(_: Arguments) -> None:
+    from deployments.control import down
+
+    down()
+
+
+def _status(_: Arguments) -> int:
+    from deployments.control import status
+
+    return status()
+
+
+def _logs(arguments: Arguments) -> None:
+    from deployments.control import logs
+
+    logs(arguments.name, arguments.lines)
+
+
+def _worker(arguments: Arguments) -> None:
+    from deployments.worker import become_worker
+
+    become_worker(arguments.pool, arguments.server)
+
+
+_COMMANDS: dict[str, Callable[[Arguments], int | None]] = {
+    "run": _run,
+    "up": _up,
+    "down": _down,
+    "status": _status,
+    "logs": _logs,
+    "worker": _worker,
+}
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -35,8 +77,17 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True)
     run = commands.add_parser("run", help="run a recipe")
     run.add_argument("recipe", type=Path, metavar="RECIPE", help="a recipe in YAML")
-    up = commands.add_parser("up", help="start the server, a worker and the deployments; Ctrl-C stops all of it")
+    up = commands.add_parser("up", help="start the server, the workers and the deployments; Ctrl-C stops all of it")
     up.add_argument("--port", type=int, default=4200, help="port of the Prefect UI (4200)")
+    up.add_argument("--gpu-worker", action=argparse.BooleanOptionalAction, help="run a worker for trainings")
+    commands.add_parser("down", help="end what `up` has started")
+    commands.add_parser("status", help="say what is up")
+    logs = commands.add_parser("logs", help="print the end of a log")
+    logs.add_argument("name", choices=LOGS, help="whose log")
+    logs.add_argument("--lines", type=int, default=40, help="how many lines (40)")
+    worker = commands.add_parser("worker", help="serve a work pool of another machine's server")
+    worker.add_argument("--pool", required=True, help="the work pool")
+    worker.add_argument("--server", required=True, help="address of the server")
     return parser
 
 

@@ -25,6 +25,7 @@ from deployments.history import end_lost_runs
 from deployments.postgres import Database, NoPostgresError, running_postgres
 from deployments.state import (
     HOST,
+    LOGS,
     Address,
     StateFolder,
     answers,
@@ -161,7 +162,7 @@ def _database(state: StateFolder, stack: contextlib.ExitStack) -> Database:
 
 
 def _trim_logs(state: StateFolder) -> None:
-    for name in ("server", "postgres", "guardian", "worker", "deploy"):
+    for name in LOGS:
         log = state.log(name)
         if log.exists() and log.stat().st_size > _LOG_BYTES:
             os.truncate(log, 0)

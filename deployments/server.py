@@ -69,14 +69,14 @@ def managed_server(port: int | None = None, meanwhile: Callable[[], object] = la
     """
     state = state_of_this_machine()
     if port is not None:
-        _refuse_taken(state, port)
+        require_port(state, port)
     state.make()
     with contextlib.ExitStack() as stack:
         stack.callback(_await_end, state)  # after the lease is given back
         stack.enter_context(locks.locked(state.lease, shared=True))
         address = _start(state, port, meanwhile)
         if port is not None and address.port != port:
-            raise _elsewhere(address, port)
+            raise elsewhere(address, port)
         stack.enter_context(locks.locked(state.users, shared=True))
         yield Server(address.api, address.ui, prefect_environment(state, address.api), address.notice)
 
@@ -85,7 +85,7 @@ def _start(state: StateFolder, port: int | None, meanwhile: Callable[[], object]
     deadline = time.monotonic() + _START_SECONDS
     log = state.log("guardian")
     command = [sys.executable, "-P", "-m", "deployments.guardian", *(() if port is None else ("--port", str(port)))]
-    while (address := _answering(state)) is None:
+    while (address := answering(state)) is None:
         with start_process(command, log=log, env=prefect_environment(state, "")) as launcher:
             meanwhile()
             while launcher.poll() is None and time.monotonic() < deadline:
@@ -96,7 +96,7 @@ def _start(state: StateFolder, port: int | None, meanwhile: Callable[[], object]
     return address
 
 
-def _answering(state: StateFolder) -> Address | None:
+def answering(state: StateFolder) -> Address | None:
     """Return where the managed server answers; what a killed guardian left is nobody's address."""
     address = state.read_address()
     return address if address and locks.is_locked(state.guardian) and answers(address.api) else None
@@ -117,10 +117,15 @@ def _wait(condition: Callable[[], bool], seconds: float) -> None:
         time.sleep(0.05)
 
 
-def _refuse_taken(state: StateFolder, port: int) -> None:
-    address = _answering(state)
+def require_port(state: StateFolder, port: int) -> None:
+    """Refuse a port that the managed server neither has nor can get.
+
+    Raises:
+        HostError: When the port is taken, or the server is already up at another one.
+    """
+    address = answering(state)
     if address is not None and address.port != port:
-        raise _elsewhere(address, port)
+        raise elsewhere(address, port)
     if address is None and not is_free(port):
         raise HostError(
             f"Port {port} is taken.",
@@ -130,7 +135,8 @@ def _refuse_taken(state: StateFolder, port: int) -> None:
         )
 
 
-def _elsewhere(address: Address, port: int) -> HostError:
+def elsewhere(address: Address, port: int) -> HostError:
+    """Return the error for a server that is up at another port than the wanted one."""
     return HostError(
         "The server is already up at another port; a run or another `suture up` is using it.",
         where=address.ui,

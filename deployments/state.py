@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import socket
@@ -17,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 import suture
 from suture.errors import HostError
 from suture.settings import settings
-from suture.store import durable
+from suture.store import durable, locks
 
 HOST = "127.0.0.1"
 """Loopback only: the server has no login."""
@@ -25,6 +26,14 @@ HOST = "127.0.0.1"
 POOL = "cpu"
 """The work pool whose worker runs on this machine, started by `up`."""
 
+GPU_POOL = "gpu"
+"""The work pool for trainings; its worker may run on another machine."""
+
+POOLS: Mapping[str, int | None] = {POOL: None, GPU_POOL: 1}
+"""Work pool -> how many of its runs may go on at once. One GPU holds one training."""
+
+LOGS = ("guardian", "server", "postgres", "worker-cpu", "worker-gpu", "deploy")
+"""What keeps a log in the state folder."""
 
 _FOLDERS = {"SUTURE_STORE", "SUTURE_STATE", "SUTURE_CACHE", "SUTURE_LLAMA_CPP"}
 
@@ -60,10 +69,12 @@ class StateFolder:
         root: lease.lock      held shared by every client; who holds it alone may end the server
               users.lock      held shared by every client that is connected
               guardian.lock   held by the one guardian
+              up.lock         held by the one `suture up`
+              up.pid          its process id
               server.json     Address of the server, while it is up
               postgres/       the database
               prefect/        PREFECT_HOME of all our processes; the user's own profile is left alone
-              *.log           of this guardian, its server and its database
+              *.log           of the guardian, its server and its database, and of the workers
     """
 
     root: Path
@@ -83,8 +94,13 @@ class StateFolder:
         """Lock file of the guardian."""
         return self.root / "guardian.lock"
 
+    @property
+    def up(self) -> Path:
+        """Lock file of `suture up`."""
+        return self.root / "up.lock"
+
     def log(self, name: str) -> Path:
-        """Return the log file of `guardian`, `server`, `postgres` or `worker`."""
+        """Return a log file; `LOGS` names them."""
         return self.root / f"{name}.log"
 
     def make(self) -> None:
@@ -118,9 +134,25 @@ class StateFolder:
         """Tell the clients that the server is up no more."""
         self._address.unlink(missing_ok=True)
 
+    def read_holder(self) -> int | None:
+        """Return the process id of `suture up`; None when it is not up."""
+        if not locks.is_locked(self.up):
+            return None
+        with contextlib.suppress(OSError, ValueError):
+            return int(self._holder.read_text())
+        return None
+
+    def write_holder(self, process: int) -> None:
+        """Note the process id of the holder of `up.lock`."""
+        durable.write_atomically(self._holder, str(process).encode())
+
     @property
     def _address(self) -> Path:
         return self.root / "server.json"
+
+    @property
+    def _holder(self) -> Path:
+        return self.root / "up.pid"
 
 
 def state_of_this_machine() -> StateFolder:
@@ -169,7 +201,7 @@ def post(api: str, path: str, body: Mapping[str, Any]) -> Any:  # noqa: ANN401 -
     request = urllib.request.Request(  # noqa: S310 -- our own loopback address
         f"{api}{path}", data=json.dumps(body).encode(), headers={"Content-Type": "application/json"}
     )
-    with _direct.open(request, timeout=30) as answer:
+    with _direct.open(request, timeout=120) as answer:  # a busy machine takes its time
         return json.load(answer)
 
 

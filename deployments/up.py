@@ -1,47 +1,88 @@
-"""`suture up`: the server, a worker for the `cpu` pool and the deployments, until Ctrl-C."""
+"""`suture up`: the server, the workers and the deployments, until Ctrl-C or `suture down`."""
 
 from __future__ import annotations
 
 import contextlib
 import os
 import signal
-import socket
 import sys
 import time
-from collections.abc import Callable, Generator
 from pathlib import Path
+from typing import NoReturn
 
 import suture
-from deployments.server import Server, managed_server
-from deployments.state import HOST, POOL, StateFolder, answers, state_of_this_machine
-from suture.errors import TransientError
-from suture.process import run, start_process, tail
+from deployments.automations import make_automations
+from deployments.server import Server, elsewhere, managed_server, require_port
+from deployments.state import GPU_POOL, POOL, POOLS, StateFolder, state_of_this_machine
+from deployments.worker import Worker, gpu_found, make_pools, started_worker
+from suture.process import run
+from suture.store import locks
 
-_START_SECONDS = 180
-"""A worker is up in 4 s on two idle cores."""
+_DEPLOY_SECONDS = 180
+
+_PAUSE_SECONDS = 3.0
+"""Before a worker is started again: one that ends at once must not take a whole core."""
 
 
-def up(port: int) -> None:
-    """Serve until Ctrl-C or SIGTERM.
+def up(port: int, *, gpu_worker: bool | None) -> None:
+    """Serve until Ctrl-C or SIGTERM; where another `suture up` serves already, say so.
+
+    Args:
+        port: Of the server.
+        gpu_worker: Whether to run a worker for trainings; None means where there is a GPU.
 
     Raises:
         HostError: When the port is taken.
-        TransientError: When the server or the worker does not come up.
+        TransientError: When the server or a worker does not come up.
     """
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     state = state_of_this_machine()
-    with (
-        contextlib.suppress(KeyboardInterrupt),
-        managed_server(port) as server,
-        _worker(server, state) as worker_has_ended,
-    ):
+    if not locks.is_locked(state.up):
+        require_port(state, port)
+        state.make()
+    with contextlib.suppress(KeyboardInterrupt), locks.try_locked(state.up) as alone:
+        if not alone:
+            _say_already(state, port)
+            return
+        state.write_holder(os.getpid())
+        _serve(state, port, gpu_worker=gpu_found(state) if gpu_worker is None else gpu_worker)
+
+
+def _say_already(state: StateFolder, port: int) -> None:
+    address = state.read_address()
+    if address is not None and address.port != port:
+        raise elsewhere(address, port)
+    sys.stdout.write(f"Suture is up already: {address.ui}\n" if address else "Suture is starting already.\n")
+
+
+def _serve(state: StateFolder, port: int, *, gpu_worker: bool) -> None:
+    with contextlib.ExitStack() as stack:
+        server = stack.enter_context(managed_server(port))
+        make_pools(server.api, list(POOLS))
+        pools = [POOL, GPU_POOL] if gpu_worker else [POOL]
+        workers = [stack.enter_context(started_worker(server.environment, state, pool)) for pool in pools]
+        for worker in workers:
+            worker.await_up()
         _deploy(server, state)
+        make_automations(server.api)
         notice = f"{server.notice}\n" if server.notice else ""
-        sys.stdout.write(f"{notice}Suture is up: {server.ui}\nCtrl-C stops it.\n")
+        sys.stdout.write(
+            f"{notice}Suture is up: {server.ui}\nWorkers: {' and '.join(pools)}.\nCtrl-C stops it; "
+            "so does `suture down`.\n"
+        )
         sys.stdout.flush()
-        while not worker_has_ended():
-            time.sleep(0.5)
-        raise TransientError("The worker has ended.", where=state.log("worker"), found=tail(state.log("worker")))
+        _keep(workers, stack, server, state)
+
+
+def _keep(workers: list[Worker], stack: contextlib.ExitStack, server: Server, state: StateFolder) -> NoReturn:
+    """Start a worker that ends again. Its runs have died with it; the server's automation marks them as crashed."""
+    while True:
+        time.sleep(0.5)
+        for number, worker in enumerate(workers):
+            if worker.has_ended():
+                sys.stderr.write(f"The worker for pool {worker.pool} has ended; starting it again. {worker.log}\n")
+                time.sleep(_PAUSE_SECONDS)
+                workers[number] = stack.enter_context(started_worker(server.environment, state, worker.pool))
 
 
 def _deploy(server: Server, state: StateFolder) -> None:
@@ -53,32 +94,5 @@ def _deploy(server: Server, state: StateFolder) -> None:
         doing="deploying the flows",
         cwd=checkout,
         env=server.environment,
-        timeout=_START_SECONDS,
+        timeout=_DEPLOY_SECONDS,
     )
-
-
-@contextlib.contextmanager
-def _worker(server: Server, state: StateFolder) -> Generator[Callable[[], bool]]:
-    """Run the worker while the block runs; yields whether it has ended.
-
-    It makes the work pool if there is none; it is up when its health check answers.
-    """
-    with socket.create_server((HOST, 0)) as probe:
-        port = probe.getsockname()[1]
-    environment = dict(server.environment) | {
-        "PATH": os.pathsep.join([str(Path(sys.executable).parent), server.environment.get("PATH", os.defpath)]),
-        "PREFECT_WORKER_WEBSERVER_HOST": HOST,
-        "PREFECT_WORKER_WEBSERVER_PORT": str(port),
-    }
-    command = [sys.executable, "-P", "-m", "prefect", "worker", "start", "--pool", POOL, "--type", "process"]
-    log = state.log("worker")
-    # Workers sometimes ignore SIGTERM: they are killed soon after, and their flow runs with them.
-    with start_process(
-        [*command, "--name", socket.gethostname(), "--with-healthcheck"], log=log, env=environment
-    ) as child:
-        deadline = time.monotonic() + _START_SECONDS
-        while not answers(f"http://{HOST}:{port}", timeout=1):
-            if child.poll() is not None or time.monotonic() > deadline:
-                raise TransientError("The worker does not start.", where=log, found=tail(log))
-            time.sleep(0.1)
-        yield lambda: child.poll() is not None

@@ -2,12 +2,13 @@
 
 from suture.steps import PlannedStep
 from tasks.artifacts import show_losses
-from tasks.step import StepReference, as_result, build_step, step_task
+from tasks.handover import build_on_gpu
+from tasks.step import StepReference, as_result, step_task
 
 
 @step_task(name="heal")
 def heal(planned: PlannedStep) -> StepReference:
-    """Train an adapter that closes the seam of the merge."""
-    outcome = build_step(planned)
+    """Train an adapter that closes the seam of the merge: on the GPU worker if there is one, else here."""
+    outcome = build_on_gpu(planned)
     show_losses(planned, outcome)
     return as_result(outcome)

@@ -75,8 +75,9 @@ def test_run_from_the_form(up: Up, page: Page, shoot: Callable[[str], None], pic
 
 
 def open_deployment(page: Page, up: Up) -> None:
+    found = httpx.get(f"{up.address}/api/deployments/name/build_model/cpu").json()
     page.goto(f"{up.address}/deployments")
-    page.get_by_role("link", name="cpu", exact=True).first.click()
+    page.locator(f'a[href$="/deployments/deployment/{found["id"]}"]').first.click()
     page.wait_for_url("**/deployments/deployment/*")
 
 

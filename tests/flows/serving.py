@@ -29,11 +29,11 @@ class Up:
 
 
 @contextlib.contextmanager
-def serving(log: Path) -> Generator[Up]:
+def serving(log: Path, *arguments: str) -> Generator[Up]:
     """Run `suture up` at a free port, with the test's own store and state."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    command = [sys.executable, "-m", "deployments", "up", "--port", str(port)]
+    command = [sys.executable, "-m", "deployments", "up", "--port", str(port), *arguments]
     with log.open("wb") as sink, subprocess.Popen(command, cwd=CHECKOUT, stdout=sink, stderr=sink) as process:
         try:
             wait_until(lambda: b"Ctrl-C stops it" in log.read_bytes() or process.poll() is not None, 300)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -119,9 +120,16 @@ def test_result_holds_no_path(build: Build, ask: Callable[..., Any], tmp_path: P
     assert str(tmp_path) not in stored
 
 
-def test_report_is_shown_on_the_run(build: Build, ask: Callable[..., Any]) -> None:
+def test_report_and_progress_are_shown_on_the_run(
+    build: Build, ask: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tasks.progress._BAR_SECONDS", 0.0)
     record = build("shown")
     artifacts = ask("/artifacts/filter", flow_runs={"id": {"any_": [record.flow_run]}})
     shown = {artifact["key"]: artifact for artifact in artifacts if artifact["key"]}
     assert shown.keys() == {"shown-scoreboard", "shown-report"}
     assert record.run in shown["shown-report"]["data"]
+    bars = [artifact for artifact in artifacts if artifact["type"] == "progress"]
+    assert len(bars) == len(record.steps)
+    assert {bar["data"] for bar in bars} == {100.0}
+    assert all(re.fullmatch(r"[\w ]+: [\d.]+ s  loss 2\.5", bar["description"]) for bar in bars), bars

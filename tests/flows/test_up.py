@@ -27,7 +27,7 @@ def up(tmp_path: Path) -> Generator[Up]:
 
 
 def deployment(up: Up) -> dict[str, Any]:
-    (found,) = post(up.api, "/deployments/filter", {})
+    (found,) = post(up.api, "/deployments/filter", {"flows": {"name": {"any_": ["build_model"]}}})
     return found
 
 

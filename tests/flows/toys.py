@@ -43,7 +43,7 @@ def play(spec: Toy, parents: Sequence[Artifact], work: Workspace, progress: Prog
         meet(spec)
     if spec.behaviour == "endless":
         process.run([sys.executable, "-c", "import time; time.sleep(600)"], log=work.out / "log", doing="sleeping")
-    progress.update(1, 1, "tensors")
+    progress.update(1, 1, "tensors", "loss 2.5")
     content = b"".join((parent.path / "content").read_bytes() for parent in parents) + spec.name.encode()
     (work.out / "content").write_bytes(content)
     return FACTS

@@ -1,0 +1,166 @@
+"""Workers: a process per work pool that starts its runs. `suture up` has its own; `suture worker` becomes one."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import socket
+import sys
+import time
+from collections.abc import Generator, Mapping, Sequence
+from dataclasses import dataclass
+from http import HTTPStatus
+from pathlib import Path
+from typing import NoReturn
+
+import httpx
+
+from deployments.state import HOST, POOLS, StateFolder, answers, prefect_environment, state_of_this_machine
+from suture.errors import HostError, ProcessError, TransientError
+from suture.process import Child, run, start_process, tail
+
+_START_SECONDS = 180
+"""A worker is up in 4 s on two idle cores."""
+
+_HEARTBEAT_SECONDS = 30
+"""Between two signs of life of a run; Prefect takes no shorter time."""
+
+
+@dataclass(frozen=True)
+class Worker:
+    """A worker of ours that was started."""
+
+    pool: str
+    process: Child
+    health: str
+    log: Path
+
+    def has_ended(self) -> bool:
+        """Return whether it runs no more."""
+        return self.process.poll() is not None
+
+    def await_up(self) -> None:
+        """Wait until it has said hello to the server.
+
+        Raises:
+            TransientError: When it does not come up.
+        """
+        deadline = time.monotonic() + _START_SECONDS
+        while not answers(self.health, timeout=1):
+            if self.has_ended() or time.monotonic() > deadline:
+                raise TransientError(
+                    f"The worker for pool {self.pool} does not start.", where=self.log, found=tail(self.log)
+                )
+            time.sleep(0.1)
+
+
+@contextlib.contextmanager
+def started_worker(environment: Mapping[str, str], state: StateFolder, pool: str) -> Generator[Worker]:
+    """Run a worker while the block runs; it need not be up when the block begins.
+
+    Args:
+        environment: Of a client of the server.
+        state: Gets its log.
+        pool: Work pool, which exists.
+    """
+    with socket.create_server((HOST, 0)) as probe:
+        port = probe.getsockname()[1]
+    environment = _environment(environment) | {
+        "PREFECT_WORKER_WEBSERVER_HOST": HOST,
+        "PREFECT_WORKER_WEBSERVER_PORT": str(port),
+    }
+    log = state.log(log_name(pool))
+    # Workers sometimes ignore SIGTERM: they are killed soon after, and their flow runs with them.
+    with start_process([*_command(pool), "--with-healthcheck"], log=log, env=environment) as child:
+        yield Worker(pool, child, f"http://{HOST}:{port}", log)
+
+
+def log_name(pool: str) -> str:
+    """Return what the log of a pool's worker is called."""
+    return f"worker-{pool}"
+
+
+def become_worker(pool: str, server: str) -> NoReturn:
+    """Become the worker of a pool of another machine's server; its log goes to this process's output.
+
+    Args:
+        pool: Work pool; made if the server has none of that name.
+        server: Address of the server: that of its pages, or that of its API.
+
+    Raises:
+        HostError: When no Prefect server answers there, or it wants another login.
+    """
+    api = f"{server.rstrip('/').removesuffix('/api')}/api"
+    make_pools(api, [pool])
+    state = state_of_this_machine()
+    state.make()
+    logins = {name: os.environ[name] for name in ("PREFECT_API_AUTH_STRING",) if name in os.environ}
+    environment = _environment(prefect_environment(state, api) | logins)
+    sys.stderr.write(f"Worker of pool {pool} at {server}; Ctrl-C stops it.\n")
+    sys.stderr.flush()
+    command = _command(pool)
+    os.execve(command[0], command, environment)  # noqa: S606
+
+
+def make_pools(api: str, pools: Sequence[str]) -> None:
+    """Make the work pools that a server lacks; those it has are left as they are.
+
+    Raises:
+        HostError: When no Prefect server answers, or it wants another login.
+    """
+    login = os.environ.get("PREFECT_API_AUTH_STRING")
+    auth = httpx.BasicAuth(*login.split(":", 1)) if login and ":" in login else None
+    ours = api.startswith(f"http://{HOST}:")  # never through a proxy
+    try:
+        with httpx.Client(base_url=api, auth=auth, timeout=30, trust_env=not ours) as client:
+            for pool in pools:
+                if _ask(client, "GET", f"/work_pools/{pool}").status_code == HTTPStatus.NOT_FOUND:
+                    limit = POOLS.get(pool)
+                    body = {"name": pool, "type": "process", "concurrency_limit": limit}
+                    _ask(client, "POST", "/work_pools/", body)
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
+        raise HostError(
+            "No Prefect server answers.",
+            where=api,
+            found=str(error) or type(error).__name__,
+            way_out="Check the address (`suture status` on the server's machine shows it), and that it is up. "
+            "It listens on its own machine alone: lead a tunnel there, such as `ssh -NL 4200:127.0.0.1:4200 HOST`.",
+        ) from error
+
+
+def _ask(client: httpx.Client, method: str, path: str, body: Mapping[str, object] | None = None) -> httpx.Response:
+    answer = client.request(method, path, json=body)
+    if answer.status_code in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
+        raise HostError(
+            "The Prefect server wants a login.",
+            where=str(client.base_url),
+            found=f"status {answer.status_code}",
+            way_out="Set PREFECT_API_AUTH_STRING to the `user:password` that the server was started with.",
+        )
+    if answer.status_code not in (HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT):  # conflict: another has just made it
+        answer.raise_for_status()
+    return answer
+
+
+def gpu_found(state: StateFolder) -> bool:
+    """Return whether this machine has an NVIDIA GPU whose driver works."""
+    if shutil.which("nvidia-smi") is None:
+        return False
+    try:
+        run(["nvidia-smi", "-L"], log=state.log("gpu"), doing="looking for a GPU", timeout=30)
+    except ProcessError:
+        return False
+    return True
+
+
+def _command(pool: str) -> list[str]:
+    command = [sys.executable, "-P", "-m", "prefect", "worker", "start", "--pool", pool, "--type", "process"]
+    return [*command, "--name", socket.gethostname()]
+
+
+def _environment(environment: Mapping[str, str]) -> dict[str, str]:
+    return dict(environment) | {
+        "PATH": os.pathsep.join([str(Path(sys.executable).parent), environment.get("PATH", os.defpath)]),
+        "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": str(_HEARTBEAT_SECONDS),
+    }

@@ -1,0 +1,250 @@
+"""Handing a training over to the worker that has a GPU: as a run of the deployment `heal/gpu`, shown as a subflow.
+
+    build_model (pool cpu)                    heal (pool gpu, one at a time)
+      task heal --order, JSON-----------------> flow heal: build, commit
+           |<-state: running, failed, ended---------|
+           +-- finds the artifact in the store that both share
+
+Whoever wants an artifact joins the run that is making it. The idempotency key is the artifact's, with a number that
+counts the runs that ended: two who ask at once get the same run, and one that failed keeps nobody from trying again.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import cast
+
+import httpx
+from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterTags
+from prefect.client.schemas.objects import FlowRun, State, WorkPoolStatus
+from prefect.client.schemas.responses import DeploymentResponse
+from prefect.deployments import run_deployment
+from prefect.exceptions import ObjectNotFound, PrefectHTTPStatusError
+from prefect.runtime import flow_run as this_run
+from prefect.states import Cancelling
+from prefect.utilities.urls import url_for
+
+from suture.errors import HostError, SutureError, TransientError
+from suture.order import TrainingOrder, read_failure
+from suture.steps import Outcome, PlannedStep, build, store_of_this_machine
+from suture.store import Artifact, Store
+from tasks.progress import StepView, Stopped, shown, stopping
+
+DEPLOYMENT = "heal/gpu"
+
+_POLL_SECONDS = 1.0
+
+_PATIENCE_SECONDS = 300.0
+"""How long a run that has not begun waits for a worker that went away, such as one whose machine starts again."""
+
+_SHARED_FOLDER_SECONDS = 90.0
+"""NFS may answer for a minute that a folder is not there, if it was asked before it was."""
+
+_AGAIN = "Run the same command again: it goes on from the last checkpoint."
+
+
+def build_on_gpu(planned: PlannedStep) -> Outcome:
+    """Return a training's artifact: from the store, from the GPU worker, or made here where there is no such worker.
+
+    Raises:
+        SutureError: What the training raised, here or on the worker.
+        TransientError: When the worker's process ended before its time.
+        Stopped: When this run is to end; the worker's is cancelled with it.
+    """
+    store = store_of_this_machine()
+    with shown(planned.label) as view:
+        made = None if store.find(planned.key) else _ask_worker(planned, store, view)
+        if made is None:
+            outcome = build(planned, store, view)
+        else:
+            outcome = Outcome(made, cached=False, seconds=made.manifest.seconds)
+        view.finish(cached=outcome.cached, seconds=outcome.seconds)
+    return outcome
+
+
+def _ask_worker(planned: PlannedStep, store: Store, view: StepView) -> Artifact | None:
+    """Return what the GPU worker made; None when there is no worker to ask."""
+    with get_client(sync_client=True) as client:
+        deployment = _deployment(client)
+        if deployment is None or not _has_worker(client, deployment):
+            lacking = f"no deployment {DEPLOYMENT}" if deployment is None else "no worker is online for it"
+            view.say(f"training here: {lacking}")
+            return None
+        earlier = _runs(client, planned)
+        running = next((run for run in earlier if run.state is None or not run.state.is_final()), None)
+        run = running or _start(planned, attempt=1 + max(map(_attempt, earlier), default=0))
+        view.say(
+            f"{'the GPU worker has this already' if running else 'handed over to the GPU worker'}: {_address(run)}"
+        )
+        waiting = _Waiting(client, deployment, run, view, joined=running is not None)
+        state = waiting.for_end()
+        if state is None:
+            return None
+        waiting.require_completed(state)
+    return _collected(planned, store)
+
+
+def _deployment(client: SyncPrefectClient) -> DeploymentResponse | None:
+    try:
+        return client.read_deployment_by_name(DEPLOYMENT)
+    except ObjectNotFound:
+        return None
+
+
+def _has_worker(client: SyncPrefectClient, deployment: DeploymentResponse) -> bool:
+    """Return whether a worker of the deployment's pool was heard of lately."""
+    if deployment.paused or deployment.work_pool_name is None:
+        return False
+    return client.read_work_pool(deployment.work_pool_name).status == WorkPoolStatus.READY
+
+
+def _tag(planned: PlannedStep) -> str:
+    return f"heal-{planned.key[:16]}"
+
+
+def _runs(client: SyncPrefectClient, planned: PlannedStep) -> list[FlowRun]:
+    """Return the runs that were started for an artifact."""
+    return client.read_flow_runs(flow_run_filter=FlowRunFilter(tags=FlowRunFilterTags(all_=[_tag(planned)])))
+
+
+def _start(planned: PlannedStep, attempt: int) -> FlowRun:
+    try:
+        run = run_deployment(
+            DEPLOYMENT,
+            parameters={"order": TrainingOrder.of(planned).model_dump(mode="json")},
+            flow_run_name=f"{this_run.name}: {planned.label}",
+            tags=[_tag(planned)],
+            idempotency_key=f"{planned.key}-{attempt}",
+            as_subflow=True,
+            timeout=0,
+        )
+        return cast("FlowRun", run)  # a coroutine only where an event loop runs, which a task's thread has not
+    except PrefectHTTPStatusError as error:
+        raise HostError(
+            f"The deployment {DEPLOYMENT} does not take the training.",
+            where=planned.label,
+            found=error.response.text,
+            way_out="Run the same version of Suture on all machines, and deploy again: `suture up`.",
+        ) from error
+
+
+def _attempt(run: FlowRun) -> int:
+    found = re.search(r"-(\d+)$", run.idempotency_key or "")
+    return int(found[1]) if found else 0
+
+
+def _address(run: FlowRun) -> str:
+    return url_for(run) or run.name
+
+
+@dataclass
+class _Waiting:
+    """Waits for a run on the worker; holds nothing that it may need."""
+
+    client: SyncPrefectClient
+    deployment: DeploymentResponse
+    run: FlowRun
+    view: StepView
+    joined: bool
+
+    @property
+    def address(self) -> str:
+        """Where the run is shown."""
+        return _address(self.run)
+
+    def for_end(self) -> State | None:
+        """Return how the run ended; None when no worker took it and it was withdrawn."""
+        try:
+            return self._follow()
+        except BaseException:
+            self._cancel()
+            raise
+
+    def _follow(self) -> State | None:
+        said, worker_seen = "", time.monotonic()
+        while True:
+            if stopping.wait(_POLL_SECONDS):
+                raise Stopped
+            state, has_worker = self._look()
+            if state is None:
+                continue
+            if state.is_final():
+                return state
+            if state.name != said:
+                said = state.name or ""
+                self.view.say(f"the GPU worker's run is {said.lower()}")
+            if has_worker or not state.is_scheduled():
+                worker_seen = time.monotonic()
+            elif time.monotonic() - worker_seen > _PATIENCE_SECONDS:
+                self.view.say("training here: the GPU worker went away before it began")
+                self._cancel()
+                return None
+
+    def _look(self) -> tuple[State | None, bool]:
+        """Return the run's state, None while the server is away; and whether there is a worker."""
+        try:
+            state = self.client.read_flow_run(self.run.id).state
+            return state, state is None or not state.is_scheduled() or _has_worker(self.client, self.deployment)
+        except ObjectNotFound as error:
+            raise TransientError("The GPU worker's run was deleted.", where=self.address) from error
+        except httpx.HTTPError:
+            return None, True
+
+    def require_completed(self, state: State) -> None:
+        """Raise the error of a run that made nothing."""
+        if state.is_completed():
+            return
+        if state.is_failed():
+            raise read_failure(state.message or "", self.address)
+        if state.is_cancelled() and not self.joined:
+            raise SutureError("The training was cancelled.", where=self.address, way_out=_AGAIN)
+        # cancelled by the run that had started it, or crashed: neither says that this one cannot have it
+        raise TransientError(
+            "The training ended on the GPU worker before its time.",
+            where=self.address,
+            found=state.message,
+            way_out=_AGAIN,
+        )
+
+    def _cancel(self) -> None:
+        """Cancel the run, unless the one that started it still wants it."""
+        try:
+            if self.joined and self._is_wanted():
+                return
+            self.client.set_flow_run_state(self.run.id, Cancelling(message="What it is for has ended."))
+        except (httpx.HTTPError, ObjectNotFound):
+            self.view.say(f"the GPU worker's run could not be cancelled: {self.address}")
+
+    def _is_wanted(self) -> bool:
+        if self.run.parent_task_run_id is None:
+            return False
+        task = self.client.read_task_run(self.run.parent_task_run_id)
+        if task.flow_run_id is None:
+            return False
+        starter = self.client.read_flow_run(task.flow_run_id)
+        return str(starter.id) != this_run.id and starter.state is not None and not starter.state.is_final()
+
+
+def _collected(planned: PlannedStep, store: Store) -> Artifact:
+    """Return what the worker has put into the store."""
+    made = _within(_SHARED_FOLDER_SECONDS, lambda: store.find(planned.key))
+    if made is None:
+        raise HostError(
+            "The GPU worker trained, but what it made is not in this machine's store.",
+            where=store.root,
+            expected=planned.key,
+            way_out="Give both machines one store: a shared folder, named by SUTURE_STORE or `worker --store`.",
+        )
+    return made
+
+
+def _within(seconds: float, look: Callable[[], Artifact | None]) -> Artifact | None:
+    deadline = time.monotonic() + seconds
+    while (found := look()) is None and time.monotonic() < deadline:
+        if stopping.wait(_POLL_SECONDS):
+            raise Stopped
+    return found
