@@ -99,6 +99,11 @@ class StateFolder:
         """Lock file of `suture up`."""
         return self.root / "up.lock"
 
+    @property
+    def choices(self) -> Path:
+        """What users chose for the deployments, while these are deployed anew."""
+        return self.root / "choices.json"
+
     def log(self, name: str) -> Path:
         """Return a log file; `LOGS` names them."""
         return self.root / f"{name}.log"
@@ -198,11 +203,20 @@ def answers(api: str, timeout: float = 5.0) -> bool:
 
 def post(api: str, path: str, body: Mapping[str, Any]) -> Any:  # noqa: ANN401 -- any JSON
     """Tell or ask the managed server; importing Prefect's client for it would take a second."""
+    return json.loads(_send("POST", f"{api}{path}", body))
+
+
+def patch(api: str, path: str, body: Mapping[str, Any]) -> None:
+    """Change something of the managed server's."""
+    _send("PATCH", f"{api}{path}", body)
+
+
+def _send(method: str, url: str, body: Mapping[str, Any]) -> bytes:
     request = urllib.request.Request(  # noqa: S310 -- our own loopback address
-        f"{api}{path}", data=json.dumps(body).encode(), headers={"Content-Type": "application/json"}
+        url, data=json.dumps(body).encode(), headers={"Content-Type": "application/json"}, method=method
     )
     with _direct.open(request, timeout=120) as answer:  # a busy machine takes its time
-        return json.load(answer)
+        return answer.read()
 
 
 def is_free(port: int) -> bool:

@@ -12,6 +12,7 @@ from typing import NoReturn
 
 import suture
 from deployments.automations import make_automations
+from deployments.choices import deploy_and_keep
 from deployments.server import Server, elsewhere, managed_server, require_port
 from deployments.state import GPU_POOL, POOL, POOLS, StateFolder, state_of_this_machine
 from deployments.worker import Worker, gpu_found, make_pools, started_worker
@@ -63,7 +64,7 @@ def _serve(state: StateFolder, port: int, *, gpu_worker: bool) -> None:
         workers = [stack.enter_context(started_worker(server.environment, state, pool)) for pool in pools]
         for worker in workers:
             worker.await_up()
-        _deploy(server, state)
+        deploy_and_keep(server.api, state, lambda: _deploy(server, state))
         make_automations(server.api)
         notice = f"{server.notice}\n" if server.notice else ""
         sys.stdout.write(

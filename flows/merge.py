@@ -10,6 +10,7 @@ from pydantic import Field, JsonValue
 from suture.direct import merge_into
 from suture.recipe import Part, Recipe
 from tasks.progress import shown
+from tasks.secrets import take_hub_token
 
 
 class MergeRequest(Part):
@@ -31,6 +32,7 @@ class MergeRequest(Part):
 @flow(name="merge", flow_run_name="{request.recipe.name} merge", persist_result=True, result_serializer="json")
 def merge(request: MergeRequest) -> dict[str, JsonValue]:
     """Merge the models of a recipe into a checkpoint; nothing is healed, converted or measured."""
+    take_hub_token()
     size = round(request.shard_gigabytes * 1e9)
     with shown("merge") as view:
         return merge_into(request.recipe, request.folder, size, view, verified=request.verify)

@@ -18,6 +18,7 @@ from tasks import STEP_TASKS
 from tasks.artifacts import show_report
 from tasks.record import recorded
 from tasks.report import ReportReference, report
+from tasks.secrets import take_hub_token
 
 _threads: Any = ThreadPoolTaskRunner(max_workers=settings().parallel_steps)  # Prefect's types do not admit its own
 
@@ -31,6 +32,7 @@ _threads: Any = ThreadPoolTaskRunner(max_workers=settings().parallel_steps)  # P
 )
 def build_model(recipe: Recipe) -> ReportReference:
     """Merge, heal, quantize and measure language models as a recipe says, and report on all of them."""
+    take_hub_token()
     plan = resolve(recipe)
     store = store_of_this_machine()
     check_disk(plan, store)

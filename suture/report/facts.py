@@ -49,6 +49,7 @@ class TrainFacts(StepFacts):
     tokens_per_second: float
     trainable_parameters: int
     resumed_from: int | None
+    stopped_early: bool = False
     device: str = ""
     gates: dict[str, float] = {}
     """Module -> the factor on what it adds."""

@@ -208,7 +208,7 @@ def _training(step: StepView, shelf: Shelf) -> TrainingData:
     name = step.label.rpartition(" ")[2]
     trained = {**_trained(facts_of(TrainFacts, step.key, shelf)), **_fused(step.key, shelf)}
     if step.key in shelf:
-        trained["losses"] = _losses(shelf[step.key])
+        trained |= {"losses": _losses(shelf[step.key], "loss"), "held_out": _losses(shelf[step.key], "held_out_loss")}
     return TrainingData.model_validate({"name": name, "role": _role(step.step, name), "key": step.key, **trained})
 
 
@@ -230,9 +230,9 @@ def _fused(adapter: str, shelf: Shelf) -> dict[str, object]:
     return {}
 
 
-def _losses(adapter: Artifact) -> tuple[tuple[int, float], ...]:
+def _losses(adapter: Artifact, kind: str) -> tuple[tuple[int, float], ...]:
     rows = [json.loads(line) for line in (adapter.path / "losses.jsonl").read_text().splitlines()]
-    return tuple((row["step"], row["loss"]) for row in rows)
+    return tuple((row["step"], row[kind]) for row in rows if kind in row)
 
 
 # -- steps and provenance -------------------------------------------------------------------------------------

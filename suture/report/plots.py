@@ -239,8 +239,11 @@ def _curves(axes: Axes, trainings: Sequence[TrainingData], colours: Sequence[str
             linestyle=(0, (4, 2)) if child else "-",
             label=training.name,
         )
+        if training.held_out:
+            at, held_out = zip(*training.held_out, strict=True)
+            axes.plot(at, held_out, "o", color=PALETTE[name], markersize=5, label=f"{training.name}, held out")
     axes.set_xlabel("optimizer step")
-    axes.set_ylabel("training loss")
+    axes.set_ylabel("loss")
     axes.grid()
     axes.set_axisbelow(True)
     axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=min(4, len(trainings)), handlelength=1.8)

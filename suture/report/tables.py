@@ -39,9 +39,10 @@ SCOREBOARD: dict[str, Callable[[ArmData], str]] = {
 
 TRAININGS: dict[str, Callable[[TrainingData], str]] = {
     "model": lambda training: training.name,
-    "steps": lambda training: numbers.count(training.steps),
+    "steps": lambda training: numbers.count(training.steps) + (", stopped early" if training.stopped_early else ""),
     "first loss": lambda training: f"{training.losses[0][1]:.3f}" if training.losses else numbers.MISSING,
     "last loss": lambda training: f"{training.losses[-1][1]:.3f}" if training.losses else numbers.MISSING,
+    "held-out": lambda training: f"{training.held_out[-1][1]:.3f}" if training.held_out else numbers.MISSING,
     "on": lambda training: training.device or numbers.MISSING,
     "tokens": lambda training: numbers.count(training.tokens),
     "tokens/s": lambda training: numbers.plain(training.tokens_per_second),

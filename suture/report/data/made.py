@@ -19,6 +19,10 @@ class TrainingData(Row):
     key: str
     losses: tuple[tuple[int, float], ...] = ()
     """(step, loss); empty while there is no artifact."""
+    held_out: tuple[tuple[int, float], ...] = ()
+    """(step, loss on samples that were kept out of the training); empty where that was not measured."""
+    stopped_early: bool = False
+    """Whether it ended before its last step, since the held-out loss no longer fell."""
     steps: int | None = None
     tokens: int | None = None
     tokens_per_second: float | None = None

@@ -69,6 +69,9 @@ def test_every_training_has_its_losses_and_what_became_of_it(data: ReportData) -
         ("control", "control", 60),
     ]
     assert [step for step, _ in data.trainings[2].losses] == list(range(1, 61))
+    healed = data.trainings[2]
+    assert healed.held_out == tuple((step, loss + 0.125) for step, loss in healed.losses if step % 20 == 0)
+    assert [training.held_out for training in data.trainings if training.role != "healed"] == [()] * 3
     assert all(training.share_survived == 0.9964 for training in data.trainings)
 
 
