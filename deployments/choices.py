@@ -1,7 +1,7 @@
 """What users chose on Prefect's pages for the deployments: when they run, and with which parameters.
 
-`prefect deploy` writes what prefect.yaml says over it: schedules that were made or switched on would be gone after the
-next `suture up`, and nobody would watch any more.
+`prefect deploy` writes what prefect.yaml says over it: schedules that were made or switched on would be gone after
+the next `suture up`, and nobody would watch any more.
 """
 
 from __future__ import annotations
