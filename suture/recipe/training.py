@@ -136,8 +136,8 @@ class Heal(Training):
     start: Literal["raw", "damped", "gated"] = "raw"
     """Where the heal starts. A layer is repeated when the stack already holds one of the same number. `raw` takes the
     merge as it is; `damped` multiplies what the repeated layers add (o_proj, out_proj, down_proj) by `damping`;
-    `gated` begins there too, and learns that factor for each projection: the recommended start of a stack that repeats
-    layers, as it closes most of the gap in the fewest steps."""
+    `gated` begins there too, and learns that factor for each projection: the recommended start of a stack that
+    repeats layers, as it closes most of the gap in the fewest steps."""
 
     damping: float = Field(default=0.25, ge=0, le=1)
     """Factor that `damped` and `gated` start with; at 0 a repeated layer adds nothing, at 1 the start is raw."""

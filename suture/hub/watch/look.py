@@ -183,7 +183,7 @@ def _remembered(
     noted = {
         look.name: prints[look.name] for look in looks if look.verdict in ("new", "cosmetic") and look.name in prints
     }
-    told = {look.name: _told(look) for look in looks}
+    told = {look.name: f"unchanged {look.commit}" if look.name in noted else _told(look) for look in looks}
     return known.model_copy(update={"seen": {**known.seen, **noted}, "told": told, "not_before": not_before})
 
 

@@ -36,7 +36,7 @@ class Memory(Row):
     seen: dict[str, Fingerprint] = Field(default_factory=dict[str, Fingerprint])
     """Source -> what the last build was made of, or what the first look found."""
     told: dict[str, str] = Field(default_factory=dict[str, str])
-    """Source -> verdict and commit of the last look."""
+    """Source -> verdict and commit that are no news: those of the last look, or what follows from it by itself."""
     pending: Pending | None = None
     not_before: datetime | None = None
     """When the hub may be asked again: it said so."""
