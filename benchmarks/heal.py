@@ -41,9 +41,12 @@ WAYS: dict[str, dict[str, Any]] = {
     "raw, 6 layers either side of the seam, 60 steps": {
         "steps": 60, "layers": "seam", "seam_layers": 6, "control": False
     },
+    "raw, 4 layers either side of the seam, 60 steps": {
+        "steps": 60, "layers": "seam", "seam_layers": 4, "control": False
+    },
 }  # fmt: skip
 EVERY_SEED = ("raw, 60 steps", "gated 0.25, 30 steps")
-TIMED = ("raw, 60 steps", "raw, 6 layers either side of the seam, 60 steps")
+TIMED = tuple(way for way in WAYS if way.startswith("raw") and way.endswith("60 steps"))
 TIMED_STEPS, ROUNDS = 8, 3
 
 
@@ -140,8 +143,8 @@ def report(results: dict[str, dict[str, Any]], times: dict[str, list[float]]) ->
     sources = ", ".join(
         f"{name} {arms[name][TEXTS[0]]:.2f} / {arms[name][TEXTS[1]]:.2f}" for name in ("a", "b", "merged")
     )
-    fast, slow = (statistics.median(times[way]) for way in reversed(TIMED))
-    ratios = ", ".join(f"{s / a:.2f}" for a, s in zip(*(times[way] for way in TIMED), strict=True))
+    whole = TIMED[0]
+    ratios = {way: [s / a for a, s in zip(times[whole], times[way], strict=True)] for way in TIMED}
     versions = ", ".join(f"{name} {metadata.version(name)}" for name in ("torch", "transformers", "peft"))
     return "\n".join(
         [
@@ -155,7 +158,12 @@ def report(results: dict[str, dict[str, Any]], times: dict[str, list[float]]) ->
             "",
             *rows(results),
             "",
-            f"Time of a step: all layers {slow:.2f} s, seam {fast:.2f} s; ratio of each round: {ratios}.",
+            "| time of a step, in turns | median | of that of all layers, in each round |",
+            "|---|---|---|",
+            *(
+                f"| {way} | {statistics.median(times[way]):.2f} s | {', '.join(f'{r:.2f}' for r in ratios[way])} |"
+                for way in TIMED
+            ),
             "",
         ]
     )

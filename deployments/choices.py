@@ -43,6 +43,7 @@ def _choices(api: str) -> dict[str, dict[str, Any]]:
     return {
         each["id"]: {
             "parameters": each["parameters"],
+            "paused": each["paused"],
             "schedules": [{name: schedule[name] for name in _OF_SCHEDULE} for schedule in each["schedules"]],
         }
         for each in found

