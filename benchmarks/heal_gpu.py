@@ -163,7 +163,8 @@ def spec_of(way: str, options: argparse.Namespace) -> TrainSpec:
 
 def run_way(way: str, model: Path, rows: Path, options: argparse.Namespace) -> dict[str, Any]:
     """Train in a process of its own, and return what it took, or why it failed."""
-    from suture.heal.train import JOB, LOSSES, RESULT, TrainJob, environment
+    from suture.heal.child import JOB, RESULT, environment
+    from suture.heal.train import LOSSES, TrainJob
     from suture.settings import settings
 
     with tempfile.TemporaryDirectory(dir=options.folder) as place:

@@ -7,6 +7,7 @@
     train.py         step: starts and follows the training process
     dry_run.py       two steps of it, and what all of them will take
     launch.py        how it is started: one process, or several that share the training
+    child.py         what that process and the probing one are told and answer
     training.py      that process: answers with a result or a failure
     trainer.py       the transformers Trainer in it
     ranks.py         the other processes, as it sees them

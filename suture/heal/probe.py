@@ -34,7 +34,7 @@ from tokenizers import Tokenizer
 from suture.checkpoint.layout import read_layout, require_tokenizer
 from suture.corpus import PinnedText, read_text
 from suture.errors import DataError, HostError, ProcessError
-from suture.heal.train import FAILURE, JOB, RESULT, Failure, environment, rebuild
+from suture.heal.child import FAILURE, JOB, RESULT, Failure, environment, rebuild
 from suture.process import run
 from suture.progress import Progress
 from suture.recipe import Part

@@ -9,11 +9,8 @@ import sys
 from pathlib import Path
 
 from suture.errors import SutureError
+from suture.heal.child import FAILED, FAILURE, RESULT, describe, mute_libraries
 from suture.heal.probe import ProbeJob
-from suture.heal.train import FAILURE, RESULT
-from suture.heal.training import describe, mute_libraries
-
-_FAILED = 3  # exit status: the reason is in the failure file
 
 
 def main() -> None:
@@ -26,7 +23,7 @@ def main() -> None:
         readings = run_job(job)
     except SutureError as error:
         (job.scratch / FAILURE).write_text(describe(error).model_dump_json())
-        sys.exit(_FAILED)
+        sys.exit(FAILED)
     (job.scratch / RESULT).write_text(readings.model_dump_json())
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import errno
 import json
-import os
 import re
 import shutil
 from collections.abc import Mapping, Sequence
@@ -17,8 +16,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
-from suture import errors
 from suture.errors import HostError, ProcessError
+from suture.heal.child import FAILURE, JOB, RESULT, Failure, environment, rebuild
 from suture.heal.dataset import HELD_OUT, ROWS
 from suture.heal.launch import command, threads_each, visible_gpus, was_killed, written_out
 from suture.process import run, tail
@@ -30,9 +29,6 @@ from suture.store import Artifact, Workspace
 LOSSES = "losses.jsonl"
 LOG = "train.log"
 
-JOB = "job.json"
-RESULT = "result.json"
-FAILURE = "failure.json"
 TRACEBACK = "traceback.txt"
 
 STOPPED = "stopped early"
@@ -96,20 +92,6 @@ class TrainJob(BaseModel):
     """Keeps training checkpoints from one attempt to the next, and what the process answers."""
     threads: int
     """Threads for arithmetic. Sums are split by threads, so another number gives other last bits."""
-
-
-class Failure(BaseModel):
-    """An error that the training process raised on purpose."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    kind: str
-    """Name of a class in `suture.errors`."""
-    problem: str
-    where: str | None
-    expected: str | None
-    found: str | None
-    way_out: str | None
 
 
 def train(
@@ -196,34 +178,3 @@ def _meaning(error: ProcessError, job: TrainJob, traceback: Path) -> Exception |
             "The same command goes on from the last checkpoint.",
         )
     return None
-
-
-def rebuild(failure: Failure) -> errors.SutureError:
-    """Return the error that a process described."""
-    kind: type[errors.SutureError] = getattr(errors, failure.kind)
-    return kind(
-        failure.problem,
-        where=failure.where,
-        expected=failure.expected,
-        found=failure.found,
-        way_out=failure.way_out,
-    )
-
-
-def environment(threads: int) -> dict[str, str]:
-    """Return the environment of a process with torch: no network, fixed threads, repeatable arithmetic."""
-    count = str(threads)
-    return os.environ | {
-        "HF_HUB_OFFLINE": "1",
-        "HF_HUB_DISABLE_TELEMETRY": "1",
-        "OMP_NUM_THREADS": count,
-        "MKL_NUM_THREADS": count,
-        # Waiting threads sleep instead of spinning: beside other work a step took 1.7 s and not 27 s.
-        "OMP_WAIT_POLICY": "PASSIVE",
-        "OMP_DYNAMIC": "FALSE",
-        "MKL_DYNAMIC": "FALSE",
-        "CUBLAS_WORKSPACE_CONFIG": ":4096:8",
-        "TOKENIZERS_PARALLELISM": "false",
-        "PYTHONHASHSEED": "0",
-        "PYTHONUNBUFFERED": "1",
-    }

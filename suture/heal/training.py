@@ -8,17 +8,14 @@ from __future__ import annotations
 
 import contextlib
 import json
-import logging
 import sys
 import traceback
-import warnings
 from pathlib import Path
 
 from suture.errors import SutureError
-from suture.heal.train import FAILURE, RESULT, TRACEBACK, Failure, TrainJob
+from suture.heal.child import FAILED, FAILURE, RESULT, describe, mute_libraries
+from suture.heal.train import TRACEBACK, TrainJob
 from suture.launcher import die_with_parent
-
-_FAILED = 3  # exit status: the reason is in the failure file
 
 
 def main() -> None:
@@ -31,7 +28,7 @@ def main() -> None:
         _run(job)
     except SutureError as error:
         _write_once(job.scratch / FAILURE, describe(error).model_dump_json())
-        sys.exit(_FAILED)
+        sys.exit(FAILED)
     except Exception:
         _write_once(job.scratch / TRACEBACK, traceback.format_exc())
         raise
@@ -55,22 +52,6 @@ def _write_once(path: Path, text: str) -> None:
     """Write a file, unless another process has: those that failed later only lost their companion."""
     with contextlib.suppress(FileExistsError), path.open("x") as file:
         file.write(text)
-
-
-def mute_libraries() -> None:
-    """Keep bitsandbytes from warning that an optional package is missing, and that nothing is paged on a CPU."""
-    warnings.filterwarnings("ignore", "Paged optimizers are not supported on CPU")
-    logging.getLogger("bitsandbytes.backends.cpu.ops").setLevel(logging.ERROR)
-
-
-def describe(error: SutureError) -> Failure:
-    """Return an error in a form that crosses to another process."""
-    details = {name: getattr(error, name) for name in ("where", "expected", "found", "way_out")}
-    return Failure(
-        kind=type(error).__name__,
-        problem=error.problem,
-        **{name: None if value is None else str(value) for name, value in details.items()},
-    )
 
 
 if __name__ == "__main__":

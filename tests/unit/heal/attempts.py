@@ -16,10 +16,10 @@ import traceback
 from pathlib import Path
 from typing import Any
 
-from suture.heal import checkpoints, training
+from suture.heal import checkpoints, child, training
 from suture.heal.launch import command
 
-training.mute_libraries()
+child.mute_libraries()
 
 from accelerate.commands.launch import _validate_launch_command, launch_command_parser  # noqa: E402
 from accelerate.utils.launch import prepare_multi_gpu_env  # noqa: E402

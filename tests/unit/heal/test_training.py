@@ -16,9 +16,9 @@ import pytest
 from safetensors.numpy import load_file
 
 from suture.errors import RecipeError
-from suture.heal import train as train_module
+from suture.heal.child import JOB, environment
 from suture.heal.seam import plain_spec
-from suture.heal.train import JOB, TrainJob, TrainSpec, train
+from suture.heal.train import TrainJob, TrainSpec, train
 from suture.process import run
 from suture.progress import Silent
 from suture.recipe import Training
@@ -116,7 +116,7 @@ class Session:
             [sys.executable, ATTEMPTS, listed],
             log=self.folder / "attempts.log",
             doing="training for the tests",
-            env=train_module.environment(1),
+            env=environment(1),
         )
         return json.loads(Path(f"{listed}.out").read_text())
 

@@ -9,11 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from suture.plan import Plan, resolve
+from suture.plan import Plan, report_input, resolve
 from suture.progress import Silent
 from suture.recipe import parse_recipe
 from suture.report.build import build_report
-from suture.report.inputs import ArmView, ReportInput, SourceView, StepView
 from suture.settings import settings
 from suture.steps import PlannedStep, build
 from suture.store import Manifest, RunRecord, StepRecord, Store
@@ -130,26 +129,3 @@ def stand_in(store: Store, step: PlannedStep, facts: Mapping[str, object]) -> No
     with store.lock(step.key), store.workspace(step.key) as work:
         (work.out / "model.gguf").write_bytes(b"GGUF" + step.key[:8].encode())
         store.commit(work, head)
-
-
-def report_input(plan: Plan, record: RunRecord) -> ReportInput:
-    return ReportInput(
-        recipe=plan.recipe,
-        run=record,
-        sources=tuple(
-            SourceView(name=each.name, model=each.model, commit=each.commit, licence=each.licence)
-            for each in plan.sources
-        ),
-        steps=tuple(StepView(label=step.label, step=step.step, key=step.key) for step in plan.steps),
-        arms=tuple(
-            ArmView(
-                name=arm.name,
-                role=arm.role,
-                quant=arm.quant,
-                gguf=arm.gguf.key,
-                perplexity=arm.perplexity.key,
-                benchmark=arm.benchmark.key,
-            )
-            for arm in plan.arms
-        ),
-    )
