@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from deployments.state import LOGS
+from deployments.state import HOST, LOGS
 from suture.errors import SutureError
 
 Arguments = argparse.Namespace
@@ -35,7 +35,7 @@ def _run(arguments: Arguments) -> None:
 def _up(arguments: Arguments) -> None:
     from deployments.up import up
 
-    up(arguments.port, gpu_worker=arguments.gpu_worker)
+    up(arguments.host, arguments.port, gpu_worker=arguments.gpu_worker)
 
 
 def _down(_: Arguments) -> None:
@@ -62,6 +62,12 @@ def _worker(arguments: Arguments) -> None:
     become_worker(arguments.pool, arguments.server)
 
 
+def _deploy(arguments: Arguments) -> None:
+    from deployments.deploy import deploy_to
+
+    deploy_to(arguments.server)
+
+
 _COMMANDS: dict[str, Callable[[Arguments], int | None]] = {
     "run": _run,
     "up": _up,
@@ -69,6 +75,7 @@ _COMMANDS: dict[str, Callable[[Arguments], int | None]] = {
     "status": _status,
     "logs": _logs,
     "worker": _worker,
+    "deploy": _deploy,
 }
 
 
@@ -78,6 +85,7 @@ def _parser() -> argparse.ArgumentParser:
     run = commands.add_parser("run", help="run a recipe")
     run.add_argument("recipe", type=Path, metavar="RECIPE", help="a recipe in YAML")
     up = commands.add_parser("up", help="start the server, the workers and the deployments; Ctrl-C stops all of it")
+    up.add_argument("--host", default=HOST, help=f"IP address that the server listens on ({HOST})")
     up.add_argument("--port", type=int, default=4200, help="port of the Prefect UI (4200)")
     up.add_argument("--gpu-worker", action=argparse.BooleanOptionalAction, help="run a worker for trainings")
     commands.add_parser("down", help="end what `up` has started")
@@ -88,6 +96,8 @@ def _parser() -> argparse.ArgumentParser:
     worker = commands.add_parser("worker", help="serve a work pool of another machine's server")
     worker.add_argument("--pool", required=True, help="the work pool")
     worker.add_argument("--server", required=True, help="address of the server")
+    deploy = commands.add_parser("deploy", help="give a server the work pools, the deployments and the automations")
+    deploy.add_argument("--server", required=True, help="address of the server")
     return parser
 
 

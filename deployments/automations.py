@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from deployments.state import post
@@ -11,34 +12,50 @@ _FLOW_RUN = "prefect.flow-run"
 _SILENCE_SECONDS = 90
 """Three signs of life that did not come."""
 
-_AUTOMATIONS: tuple[dict[str, Any], ...] = (
-    {
-        "name": "suture: no sign of life",
-        "description": "A run whose worker was killed, or lost its network, is marked as crashed after 90 s.",
+_START_SECONDS = 600
+"""A run that a worker has taken begins in some seconds, or in minutes where many begin at once."""
+
+_AGAIN = "What it had finished is kept: start the run again and it goes on from there."
+
+_BEGUN = ("Running", "Retrying", "Rerunning")
+_ENDED = ("Completed", "Cached", "Failed", "Cancelled", "Crashed", "AwaitingRetry")
+
+
+def _silence(name: str, description: str, message: str, after: Sequence[str], within: int) -> dict[str, Any]:
+    """Return an automation that marks a run as crashed when nothing follows an event."""
+    return {
+        "name": name,
+        "description": description,
         "enabled": True,
         "trigger": {
             "type": "event",
             "posture": "Proactive",
             "match": {"prefect.resource.id": f"{_FLOW_RUN}.*"},
             "for_each": ["prefect.resource.id"],
-            "after": [f"{_FLOW_RUN}.heartbeat"],
-            "expect": [
-                f"{_FLOW_RUN}.{event}"
-                for event in ("heartbeat", "Completed", "Cached", "Failed", "Cancelled", "Crashed")
-            ],
+            "after": [f"{_FLOW_RUN}.{event}" for event in after],
+            "expect": [f"{_FLOW_RUN}.{event}" for event in ("heartbeat", *_BEGUN, *_ENDED)],
             "threshold": 1,
-            "within": _SILENCE_SECONDS,
+            "within": within,
         },
-        "actions": [
-            {
-                "type": "change-flow-run-state",
-                "state": "CRASHED",
-                "name": "Crashed",
-                "message": "Nothing was heard of its process for 90 s. What it had finished is kept: start the run "
-                "again and it goes on from there.",
-            }
-        ],
-    },
+        "actions": [{"type": "change-flow-run-state", "state": "CRASHED", "name": "Crashed", "message": message}],
+    }
+
+
+_AUTOMATIONS = (
+    _silence(
+        "suture: no sign of life",
+        "A run whose worker was killed, or lost its network, is marked as crashed after 90 s.",
+        f"Nothing was heard of its process for 90 s. {_AGAIN}",
+        after=("heartbeat", *_BEGUN),
+        within=_SILENCE_SECONDS,
+    ),
+    _silence(
+        "suture: did not begin",
+        "A run that a worker took and did not begin within 10 minutes is marked as crashed.",
+        f"Its worker took it, and did not begin it within 10 minutes. {_AGAIN}",
+        after=("Pending",),
+        within=_START_SECONDS,
+    ),
 )
 
 

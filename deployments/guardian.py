@@ -21,25 +21,31 @@ import time
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
 
-from deployments.history import end_lost_runs
-from deployments.postgres import Database, NoPostgresError, running_postgres
+from deployments.history import EVERYWHERE, end_lost_runs
+from deployments.postgres import Database, NoPostgresError, outside_database, running_postgres
 from deployments.state import (
     HOST,
     LOGS,
     Address,
     StateFolder,
     answers,
+    is_loopback,
     prefect_environment,
     state_of_this_machine,
 )
 from suture.errors import TransientError
+from suture.orphans import end_orphans
 from suture.process import start_process, tail
+from suture.settings import settings
 from suture.store import locks
 
 DEFAULT_PORT = 4200
 """Prefect's own, taken when it is free: then the pages are where its manual says."""
 
 _POLL_SECONDS = 0.3
+
+_ORPHANS_SECONDS = 5.0
+"""Between two looks for what a killed run has left behind."""
 
 _LOG_BYTES = 4_000_000
 
@@ -56,15 +62,16 @@ class Services:
 def main() -> None:
     """Become the guardian, unless there is one."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--host", default=HOST, help="IP address that the server listens on")
     parser.add_argument("--port", type=int, help="port of the server; any free one when left out")
-    port = parser.parse_args().port
+    arguments = parser.parse_args()
     ready = _detach()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit())
     state = state_of_this_machine()
     with locks.try_locked(state.guardian) as alone:
         if alone:
             _trim_logs(state)
-            with _listen(state, port) as listener:
+            with _listen(state, arguments.host, arguments.port) as listener:
                 state.forget_address()  # of a guardian that was killed
                 guard(state, listener, ready)
     ready()
@@ -72,19 +79,24 @@ def main() -> None:
 
 def guard(state: StateFolder, listener: socket.socket, ready: Callable[[], None]) -> None:
     """Serve until the last client is gone; what dies under the clients is started again."""
+    end_orphans()
     with locks.try_locked(state.users) as nobody:
         clear_history = nobody
     while True:
         with _serving(state, listener) as services:
             if clear_history:
-                end_lost_runs(services.address.api)
+                end_lost_runs(services.address.api, EVERYWHERE)
                 clear_history = False
             state.write_address(services.address)
             ready()
+            looked = time.monotonic()
             while services.are_up():
+                if time.monotonic() - looked > _ORPHANS_SECONDS:
+                    end_orphans()
+                    looked = time.monotonic()
                 with locks.try_locked(state.lease) as unused:
                     if unused:
-                        end_lost_runs(services.address.api)
+                        end_lost_runs(services.address.api, EVERYWHERE)
                         state.forget_address()
                         services.stop()
                         return
@@ -108,28 +120,24 @@ def _detach() -> Callable[[], None]:
     return ready
 
 
-def _listen(state: StateFolder, port: int | None) -> socket.socket:
+def _listen(state: StateFolder, host: str, port: int | None) -> socket.socket:
     """Take the server's port, and keep it while the server starts, or starts again."""
     if port is not None:
-        return socket.create_server((HOST, port))
+        return socket.create_server((host, port))
     last = state.read_address()  # of a guardian that was killed: clients may have outlived it
     for wanted in (last.port if last else DEFAULT_PORT, DEFAULT_PORT):
         with contextlib.suppress(OSError):
-            return socket.create_server((HOST, wanted))
-    return socket.create_server((HOST, 0))
+            return socket.create_server((host, wanted))
+    return socket.create_server((host, 0))
 
 
 @contextlib.contextmanager
 def _serving(state: StateFolder, listener: socket.socket) -> Generator[Services]:
     with contextlib.ExitStack() as stack:
         database = _database(state, stack)
-        address = Address(port=listener.getsockname()[1], notice=database.notice)
-        environment = prefect_environment(state, address.api) | {
-            "PREFECT_SERVER_API_HOST": HOST,
-            "PREFECT_SERVER_API_PORT": str(address.port),
-            "PREFECT_SERVER_DATABASE_CONNECTION_URL": database.url,
-            "PREFECT_UI_STATIC_DIRECTORY": str(state.root / "ui"),
-        }
+        host, port = listener.getsockname()
+        address = Address(host=host, port=port, notice=database.notice)
+        environment = prefect_environment(state, address.api) | _server_settings(state, address, database)
         # What `prefect server start` runs, without the seconds that its command line takes to be imported.
         command = [sys.executable, "-P", "-m", "uvicorn", "--factory", "prefect.server.api.server:create_app"]
         command += ["--fd", str(listener.fileno()), "--lifespan", "on", "--log-level", "warning"]
@@ -150,7 +158,24 @@ def _serving(state: StateFolder, listener: socket.socket) -> Generator[Services]
         yield Services(address, are_up, stack.close)
 
 
+def _server_settings(state: StateFolder, address: Address, database: Database) -> dict[str, str]:
+    login = None if is_loopback(address.host) else state.read_login()
+    return {
+        "PREFECT_SERVER_API_HOST": address.host,
+        "PREFECT_SERVER_API_PORT": str(address.port),
+        "PREFECT_SERVER_DATABASE_CONNECTION_URL": database.url,
+        "PREFECT_UI_STATIC_DIRECTORY": str(state.root / "ui"),
+        # Of the host that the pages come from, whatever another machine calls this one.
+        "PREFECT_UI_API_URL": "/api",
+        # No page of another site may tell the server what to run: Prefect's default lets every page of the web.
+        "PREFECT_SERVER_CORS_ALLOWED_ORIGINS": address.ui,
+    } | ({"PREFECT_SERVER_API_AUTH_STRING": login} if login else {})
+
+
 def _database(state: StateFolder, stack: contextlib.ExitStack) -> Database:
+    own = settings().database
+    if own is not None:
+        return outside_database(own.get_secret_value())
     try:
         return stack.enter_context(running_postgres(state.root / "postgres", state.log("postgres")))
     except NoPostgresError as error:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
-from deployments.state import GPU_POOL, POOL, post
+from deployments.state import POOLS, post
 
 _ALIVE = ["RUNNING", "PENDING", "CANCELLING"]
 
@@ -16,30 +18,50 @@ _KILLED = {
     "message": "The process was killed. What it had finished is kept: start the run again and it goes on from there.",
 }
 
+_CANCELLED = {
+    "type": "CANCELLED",
+    "name": "Cancelled",
+    "message": "Its process was killed while it was being cancelled. What it had finished is kept.",
+}
 
-def end_lost_runs(api: str) -> int:
-    """Mark every run of this machine that has not ended as crashed; called while no client is alive.
+_MARK = b"PREFECT__FLOW_RUN_ID="
 
-    Those of the pool for trainings are another machine's, unless no other machine has ever served it; the server's
-    automation marks them when nothing is heard of them.
+EVERYWHERE = (None, *POOLS)
+"""The pools of a run of ours: a worker's, or None for a `suture run`."""
+
+
+def end_lost_runs(api: str, pools: Collection[str | None]) -> int:
+    """Mark every run of this machine that has not ended, and has no process, as crashed; or as cancelled.
+
+    Called while nobody on this machine can be about to start one of them. Those of a pool that another machine has
+    ever served may be that one's; the server's automations mark them when nothing is heard of them.
+
+    Args:
+        api: The server's.
+        pools: Of the runs; None stands for those that no worker started.
 
     Returns:
         How many there were.
     """
     alive = {"state": {"type": {"any_": _ALIVE}}}
     runs = post(api, "/flow_runs/filter", {"flow_runs": alive})
-    ours = {None, POOL}
-    if any(run["work_pool_name"] == GPU_POOL for run in runs) and _only_we_serve(api, GPU_POOL):
-        ours.add(GPU_POOL)
-    lost = [run["id"] for run in runs if run["work_pool_name"] in ours and not _lives(run)]
+    concerned = {run["work_pool_name"] for run in runs} & set(pools)
+    ours = {pool for pool in concerned if pool is None or _only_we_serve(api, pool)}
+    living = _living_runs()
+    lost = [run for run in runs if run["work_pool_name"] in ours and run["id"] not in living]
     if not lost:
         return 0
-    tasks = post(api, "/task_runs/filter", {"flow_runs": {"id": {"any_": lost}}, "task_runs": alive})
+    of_them = {"id": {"any_": [run["id"] for run in lost]}}
+    tasks = post(api, "/task_runs/filter", {"flow_runs": of_them, "task_runs": alive})
     for task in tasks:
         post(api, f"/task_runs/{task['id']}/set_state", {"state": _KILLED, "force": True})
     for run in lost:
-        post(api, f"/flow_runs/{run}/set_state", {"state": _KILLED, "force": True})
+        post(api, f"/flow_runs/{run['id']}/set_state", {"state": _end_of(run), "force": True})
     return len(lost)
+
+
+def _end_of(run: dict[str, Any]) -> dict[str, str]:
+    return _CANCELLED if run["state"]["type"] == "CANCELLING" else _KILLED
 
 
 def _only_we_serve(api: str, pool: str) -> bool:
@@ -48,10 +70,12 @@ def _only_we_serve(api: str, pool: str) -> bool:
     return {worker["name"] for worker in workers} <= {socket.gethostname()}
 
 
-def _lives(run: dict[str, Any]) -> bool:
-    """Return whether a run's process lives on this machine: a `suture worker` need not be a client of ours."""
-    process = Path("/proc") / str(run["infrastructure_pid"])
-    try:
-        return f"PREFECT__FLOW_RUN_ID={run['id']}" in (process / "environ").read_bytes().decode().split("\0")
-    except (OSError, UnicodeDecodeError):
-        return False
+def _living_runs() -> set[str]:
+    """Return the runs that have a process on this machine: a `suture worker` need not be a client of ours."""
+    found: set[str] = set()
+    for folder in Path("/proc").iterdir():
+        if folder.name.isdigit():
+            with contextlib.suppress(OSError):
+                variables = (folder / "environ").read_bytes().split(b"\0")
+                found |= {each.removeprefix(_MARK).decode() for each in variables if each.startswith(_MARK)}
+    return found

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
-from suture.errors import ProcessError, TransientError
+from suture.errors import HostError, ProcessError, TransientError
 from suture.process import run, start_process, tail
 from suture.store import durable
 
@@ -46,6 +46,23 @@ class Database:
     url: str
     is_up: Callable[[], bool]
     notice: str = ""
+
+
+def outside_database(url: str) -> Database:
+    """Return a database that somebody else keeps up.
+
+    Raises:
+        HostError: When it is no PostgreSQL.
+    """
+    scheme, _, rest = url.partition("://")
+    if scheme not in ("postgresql", "postgres", "postgresql+asyncpg"):
+        raise HostError(
+            "SUTURE_DATABASE is no PostgreSQL.",
+            expected="postgresql://user:password@host/name",
+            found=f"{scheme}://...",
+            way_out="Name a PostgreSQL, or unset it: then the embedded one is used.",
+        )
+    return Database(f"postgresql+asyncpg://{rest}", lambda: True)
 
 
 @contextlib.contextmanager

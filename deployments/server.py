@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
+import threading
 import time
 import tomllib
 from collections.abc import Callable, Generator, Mapping
@@ -12,6 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from deployments.state import (
+    HEARTBEAT_SECONDS,
+    HOST,
     Address,
     StateFolder,
     answers,
@@ -19,7 +22,7 @@ from deployments.state import (
     prefect_environment,
     state_of_this_machine,
 )
-from suture.errors import HostError, TransientError
+from suture.errors import HostError, ProcessError, TransientError
 from suture.process import start_process, tail
 from suture.store import locks
 
@@ -27,6 +30,9 @@ _START_SECONDS = 240
 """A first start takes 10 s on two idle cores, and minutes on a busy machine."""
 
 _END_SECONDS = 20
+
+_LOOK_SECONDS = 1.0
+"""Between two looks whether the guardian lives."""
 
 
 @dataclass(frozen=True)
@@ -52,16 +58,24 @@ def outside_server() -> Server | None:
     if not api or _is_managed(api) or not answers(api.rstrip("/")):
         return None
     api = api.rstrip("/")
-    return Server(api, api.removesuffix("/api"), {"PREFECT_API_URL": api, "DO_NOT_TRACK": "1"})
+    environment = {
+        "PREFECT_API_URL": api,
+        "DO_NOT_TRACK": "1",
+        "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": HEARTBEAT_SECONDS,
+    }
+    return Server(api, api.removesuffix("/api"), environment)
 
 
 @contextlib.contextmanager
-def managed_server(port: int | None = None, meanwhile: Callable[[], object] = lambda: None) -> Generator[Server]:
+def managed_server(
+    port: int | None = None, meanwhile: Callable[[], object] = lambda: None, host: str = HOST
+) -> Generator[Server]:
     """Use the managed server while the block runs, starting it if it is not up.
 
     Args:
         port: Where it must be; anywhere when None.
         meanwhile: Called once while it starts, for work that needs no server yet, such as imports.
+        host: IP address that it listens on if it is started here.
 
     Raises:
         HostError: When the port is taken, or the server is already up at another one.
@@ -69,24 +83,46 @@ def managed_server(port: int | None = None, meanwhile: Callable[[], object] = la
     """
     state = state_of_this_machine()
     if port is not None:
-        require_port(state, port)
+        require_port(state, port, host)
     state.make()
     with contextlib.ExitStack() as stack:
         stack.callback(_await_end, state)  # after the lease is given back
         stack.enter_context(locks.locked(state.lease, shared=True))
-        address = _start(state, port, meanwhile)
-        if port is not None and address.port != port:
-            raise elsewhere(address, port)
+        address = _start(state, port, meanwhile, host)
+        if port is not None and (address.host, address.port) != (host, port):
+            raise elsewhere(address, port, host)
         stack.enter_context(locks.locked(state.users, shared=True))
+        stack.enter_context(_kept_up(state, address))
         yield Server(address.api, address.ui, prefect_environment(state, address.api), address.notice)
 
 
-def _start(state: StateFolder, port: int | None, meanwhile: Callable[[], object]) -> Address:
+@contextlib.contextmanager
+def _kept_up(state: StateFolder, address: Address) -> Generator[None]:
+    """Start the guardian again, at the same address, when it is killed under the block."""
+    left = threading.Event()
+
+    def watch() -> None:
+        while not left.wait(_LOOK_SECONDS):
+            if not locks.is_locked(state.guardian):
+                with contextlib.suppress(TransientError, ProcessError):  # its log tells; the next look tries again
+                    _start(state, address.port, left.is_set, address.host)
+
+    watcher = threading.Thread(target=watch, daemon=True, name="server")
+    watcher.start()
+    try:
+        yield
+    finally:
+        left.set()
+        watcher.join()
+
+
+def _start(state: StateFolder, port: int | None, meanwhile: Callable[[], object], host: str) -> Address:
     deadline = time.monotonic() + _START_SECONDS
     log = state.log("guardian")
-    command = [sys.executable, "-P", "-m", "deployments.guardian", *(() if port is None else ("--port", str(port)))]
+    command = [sys.executable, "-P", "-m", "deployments.guardian", "--host", host]
+    command += [] if port is None else ["--port", str(port)]
     while (address := answering(state)) is None:
-        with start_process(command, log=log, env=prefect_environment(state, "")) as launcher:
+        with start_process(command, log=log, env=prefect_environment(state, ""), lives_on=True) as launcher:
             meanwhile()
             while launcher.poll() is None and time.monotonic() < deadline:
                 time.sleep(0.02)
@@ -117,32 +153,35 @@ def _wait(condition: Callable[[], bool], seconds: float) -> None:
         time.sleep(0.05)
 
 
-def require_port(state: StateFolder, port: int) -> None:
+def require_port(state: StateFolder, port: int, host: str = HOST) -> None:
     """Refuse a port that the managed server neither has nor can get.
 
     Raises:
         HostError: When the port is taken, or the server is already up at another one.
     """
+    with contextlib.suppress(TimeoutError):  # a guardian that is shutting down, or is only starting, has the port
+        _wait(lambda: answering(state) is not None or not locks.is_locked(state.guardian), seconds=_END_SECONDS)
     address = answering(state)
-    if address is not None and address.port != port:
-        raise elsewhere(address, port)
-    if address is None and not is_free(port):
+    if address is not None and (address.host, address.port) != (host, port):
+        raise elsewhere(address, port, host)
+    if address is None and not is_free(port, host):
         raise HostError(
             f"Port {port} is taken.",
-            where="127.0.0.1",
+            where=host,
             expected="a port that nobody listens on",
             way_out=f"Choose another: `suture up --port {port + 1}`.",
         )
 
 
-def elsewhere(address: Address, port: int) -> HostError:
-    """Return the error for a server that is up at another port than the wanted one."""
+def elsewhere(address: Address, port: int, host: str) -> HostError:
+    """Return the error for a server that is up at another address or port than the wanted one."""
     return HostError(
-        "The server is already up at another port; a run or another `suture up` is using it.",
+        "The server is already up at another port or address; a run or another `suture up` is using it.",
         where=address.ui,
-        expected=f"port {port}",
-        found=f"port {address.port}",
-        way_out=f"Use it as it is (`suture up --port {address.port}`), or start again when they have ended.",
+        expected=f"port {port} of {host}",
+        found=f"port {address.port} of {address.host}",
+        way_out=f"Use it as it is (`suture up --host {address.host} --port {address.port}`), "
+        "or start again when they have ended.",
     )
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
+import ipaddress
 import json
 import os
 import socket
@@ -12,6 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -21,7 +24,7 @@ from suture.settings import settings
 from suture.store import durable, locks
 
 HOST = "127.0.0.1"
-"""Loopback only: the server has no login."""
+"""Loopback: what the server listens on unless told otherwise, as it has no login then."""
 
 POOL = "cpu"
 """The work pool whose worker runs on this machine, started by `up`."""
@@ -35,10 +38,18 @@ POOLS: Mapping[str, int | None] = {POOL: None, GPU_POOL: 1}
 LOGS = ("guardian", "server", "postgres", "worker-cpu", "worker-gpu", "deploy")
 """What keeps a log in the state folder."""
 
+HEARTBEAT_SECONDS = "30"
+"""Between two signs of life of a run; Prefect takes no shorter time."""
+
 _FOLDERS = {"SUTURE_STORE", "SUTURE_STATE", "SUTURE_CACHE", "SUTURE_LLAMA_CPP"}
 
 _direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 """Opens addresses of this machine: never through a proxy."""
+
+
+def is_loopback(host: str) -> bool:
+    """Return whether an IP address can be reached from this machine alone."""
+    return ipaddress.ip_address(host).is_loopback
 
 
 class Address(BaseModel):
@@ -46,14 +57,16 @@ class Address(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
+    host: str = HOST
+    """IP address that it listens on; 0.0.0.0 for all that this machine has."""
     port: int
     notice: str = ""
     """What its users should know, such as that it keeps its history in SQLite."""
 
     @property
     def ui(self) -> str:
-        """Address of the pages."""
-        return f"http://{HOST}:{self.port}"
+        """Address of the pages, as this machine's processes use it."""
+        return f"http://{HOST if ipaddress.ip_address(self.host).is_unspecified else self.host}:{self.port}"
 
     @property
     def api(self) -> str:
@@ -71,6 +84,7 @@ class StateFolder:
               guardian.lock   held by the one guardian
               up.lock         held by the one `suture up`
               up.pid          its process id
+              login           user:password of a server that other machines can reach; only its owner can read it
               server.json     Address of the server, while it is up
               postgres/       the database
               prefect/        PREFECT_HOME of all our processes; the user's own profile is left alone
@@ -151,6 +165,22 @@ class StateFolder:
         """Note the process id of the holder of `up.lock`."""
         durable.write_atomically(self._holder, str(process).encode())
 
+    def read_login(self) -> str | None:
+        """Return `user:password` of the server, None when it has never had one."""
+        try:
+            return self.login.read_text()
+        except OSError:
+            return None
+
+    def write_login(self, login: str) -> None:
+        """Note the server's login for this user's processes alone."""
+        durable.write_atomically(self.login, login.encode(), mode=0o600)
+
+    @property
+    def login(self) -> Path:
+        """Where the login lies."""
+        return self.root / "login"
+
     @property
     def _address(self) -> Path:
         return self.root / "server.json"
@@ -175,23 +205,30 @@ def prefect_environment(state: StateFolder, api: str) -> dict[str, str]:
     for name in _FOLDERS & kept.keys():
         kept[name] = str(Path(kept[name]).absolute())  # a flow run's working directory is not ours
     checkout = str(Path(suture.__file__).parents[1])
-    no_proxy = ",".join(filter(None, [kept.get("no_proxy") or kept.get("NO_PROXY"), HOST]))
-    return kept | {
-        "no_proxy": no_proxy,
-        "NO_PROXY": no_proxy,
-        "PREFECT_HOME": str(state.root / "prefect"),
-        "PREFECT_API_URL": api,
-        "PREFECT_CLI_PROMPT": "false",
-        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
-        "PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT": "false",
-        "DO_NOT_TRACK": "1",
-        "PYTHONPATH": os.pathsep.join(dict.fromkeys([checkout, *kept.get("PYTHONPATH", "").split(os.pathsep)])),
-    }
+    hosts = dict.fromkeys([HOST, urlsplit(api).hostname or HOST])
+    no_proxy = ",".join(filter(None, [kept.get("no_proxy") or kept.get("NO_PROXY"), *hosts]))
+    login = state.read_login()
+    return (
+        kept
+        | ({"PREFECT_API_AUTH_STRING": login} if login else {})
+        | {
+            "no_proxy": no_proxy,
+            "NO_PROXY": no_proxy,
+            "PREFECT_HOME": str(state.root / "prefect"),
+            "PREFECT_API_URL": api,
+            "PREFECT_CLI_PROMPT": "false",
+            "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+            "PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT": "false",
+            "DO_NOT_TRACK": "1",
+            "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": HEARTBEAT_SECONDS,
+            "PYTHONPATH": os.pathsep.join(dict.fromkeys([checkout, *kept.get("PYTHONPATH", "").split(os.pathsep)])),
+        }
+    )
 
 
 def answers(api: str, timeout: float = 5.0) -> bool:
     """Return whether a Prefect server answers at this address."""
-    opener = _direct if api.startswith(f"http://{HOST}:") else urllib.request.build_opener()
+    opener = _direct if is_ours(api) else urllib.request.build_opener()
     try:
         with opener.open(f"{api}/health", timeout=timeout):
             return True
@@ -212,19 +249,30 @@ def patch(api: str, path: str, body: Mapping[str, Any]) -> None:
 
 
 def _send(method: str, url: str, body: Mapping[str, Any]) -> bytes:
-    request = urllib.request.Request(  # noqa: S310 -- our own loopback address
-        url, data=json.dumps(body).encode(), headers={"Content-Type": "application/json"}, method=method
-    )
+    headers = {"Content-Type": "application/json"}
+    login = os.environ.get("PREFECT_API_AUTH_STRING") or state_of_this_machine().read_login()
+    if login:
+        headers["Authorization"] = f"Basic {base64.b64encode(login.encode()).decode()}"
+    request = urllib.request.Request(url, data=json.dumps(body).encode(), headers=headers, method=method)  # noqa: S310
     with _direct.open(request, timeout=120) as answer:  # a busy machine takes its time
         return answer.read()
 
 
-def is_free(port: int) -> bool:
-    """Return whether nobody listens on this port of the loopback interface."""
+def is_ours(url: str) -> bool:
+    """Return whether a URL names an IP address of this machine."""
+    try:
+        host = str(ipaddress.ip_address(urlsplit(url).hostname or ""))
+    except ValueError:
+        return False
+    return is_free(0, host)
+
+
+def is_free(port: int, host: str = HOST) -> bool:
+    """Return whether this machine has an address and nobody listens on this port of it."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind((HOST, port))
+            probe.bind((host, port))
         except OSError:
             return False
         return True

@@ -16,15 +16,13 @@ from typing import NoReturn
 
 import httpx
 
-from deployments.state import HOST, POOLS, StateFolder, answers, prefect_environment, state_of_this_machine
+from deployments.state import HOST, POOLS, StateFolder, answers, is_ours, prefect_environment, state_of_this_machine
 from suture.errors import HostError, ProcessError, TransientError
+from suture.orphans import end_orphans
 from suture.process import Child, run, start_process, tail
 
 _START_SECONDS = 180
 """A worker is up in 4 s on two idle cores."""
-
-_HEARTBEAT_SECONDS = 30
-"""Between two signs of life of a run; Prefect takes no shorter time."""
 
 
 @dataclass(frozen=True)
@@ -91,16 +89,24 @@ def become_worker(pool: str, server: str) -> NoReturn:
     Raises:
         HostError: When no Prefect server answers there, or it wants another login.
     """
-    api = f"{server.rstrip('/').removesuffix('/api')}/api"
+    api = api_of(server)
     make_pools(api, [pool])
     state = state_of_this_machine()
     state.make()
+    end_orphans()
     logins = {name: os.environ[name] for name in ("PREFECT_API_AUTH_STRING",) if name in os.environ}
     environment = _environment(prefect_environment(state, api) | logins)
     sys.stderr.write(f"Worker of pool {pool} at {server}; Ctrl-C stops it.\n")
     sys.stderr.flush()
     command = _command(pool)
+    if "PREFECT_WORKER_WEBSERVER_PORT" in environment:  # of the images, whose health check asks there
+        command.append("--with-healthcheck")
     os.execve(command[0], command, environment)  # noqa: S606
+
+
+def api_of(server: str) -> str:
+    """Return the address of a server's API; it may be given as that of its pages."""
+    return f"{server.rstrip('/').removesuffix('/api')}/api"
 
 
 def make_pools(api: str, pools: Sequence[str]) -> None:
@@ -109,11 +115,10 @@ def make_pools(api: str, pools: Sequence[str]) -> None:
     Raises:
         HostError: When no Prefect server answers, or it wants another login.
     """
-    login = os.environ.get("PREFECT_API_AUTH_STRING")
+    login = os.environ.get("PREFECT_API_AUTH_STRING") or state_of_this_machine().read_login()
     auth = httpx.BasicAuth(*login.split(":", 1)) if login and ":" in login else None
-    ours = api.startswith(f"http://{HOST}:")  # never through a proxy
     try:
-        with httpx.Client(base_url=api, auth=auth, timeout=30, trust_env=not ours) as client:
+        with httpx.Client(base_url=api, auth=auth, timeout=30, trust_env=not is_ours(api)) as client:
             for pool in pools:
                 if _ask(client, "GET", f"/work_pools/{pool}").status_code == HTTPStatus.NOT_FOUND:
                     limit = POOLS.get(pool)
@@ -125,7 +130,8 @@ def make_pools(api: str, pools: Sequence[str]) -> None:
             where=api,
             found=str(error) or type(error).__name__,
             way_out="Check the address (`suture status` on the server's machine shows it), and that it is up. "
-            "It listens on its own machine alone: lead a tunnel there, such as `ssh -NL 4200:127.0.0.1:4200 HOST`.",
+            "Unless started with `suture up --host ADDRESS` it listens on its own machine alone: lead a tunnel, "
+            "such as `ssh -NL 4200:127.0.0.1:4200 HOST`.",
         ) from error
 
 
@@ -136,7 +142,7 @@ def _ask(client: httpx.Client, method: str, path: str, body: Mapping[str, object
             "The Prefect server wants a login.",
             where=str(client.base_url),
             found=f"status {answer.status_code}",
-            way_out="Set PREFECT_API_AUTH_STRING to the `user:password` that the server was started with.",
+            way_out="Set PREFECT_API_AUTH_STRING to the `user:password` in the file that `suture up` names.",
         )
     if answer.status_code not in (HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT):  # conflict: another has just made it
         answer.raise_for_status()
@@ -162,5 +168,4 @@ def _command(pool: str) -> list[str]:
 def _environment(environment: Mapping[str, str]) -> dict[str, str]:
     return dict(environment) | {
         "PATH": os.pathsep.join([str(Path(sys.executable).parent), environment.get("PATH", os.defpath)]),
-        "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": str(_HEARTBEAT_SECONDS),
     }

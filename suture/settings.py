@@ -27,6 +27,11 @@ class Settings(BaseSettings):
         default_factory=lambda: platformdirs.user_data_path("suture") / "server",
         description="Where the Prefect server keeps its database and logs (SUTURE_STATE).",
     )
+    database: SecretStr | None = Field(
+        default=None,
+        description="A PostgreSQL for the server's history, postgresql://user:password@host/name, instead of the "
+        "embedded one (SUTURE_DATABASE).",
+    )
     cache: Path = Field(
         default_factory=lambda: platformdirs.user_cache_path("suture"),
         description="Downloads and the managed llama.cpp build; can be deleted at any time (SUTURE_CACHE).",

@@ -1,4 +1,4 @@
-"""Server and workers: `suture up | down | status | logs | worker`."""
+"""Server and workers: `suture up | down | status | logs | worker | deploy`."""
 
 from __future__ import annotations
 
@@ -15,6 +15,9 @@ LogName = Literal["guardian", "server", "postgres", "worker-cpu", "worker-gpu", 
 
 def up(
     *,
+    host: Annotated[
+        str, typer.Option(metavar="ADDRESS", help="IP address to listen on; others than 127.0.0.1 come with a login.")
+    ] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="Port of the Prefect UI.")] = 4200,
     gpu_worker: Annotated[
         bool | None,
@@ -25,7 +28,7 @@ def up(
 ) -> NoReturn:
     """Start the Prefect server, the workers and the deployments; Ctrl-C or `suture down` stops all of it."""
     wanted = {None: (), True: ("--gpu-worker",), False: ("--no-gpu-worker",)}[gpu_worker]
-    become_flows("up", "--port", str(port), *wanted)
+    become_flows("up", "--host", host, "--port", str(port), *wanted)
 
 
 def down() -> NoReturn:
@@ -62,3 +65,12 @@ def worker(
     if store is not None:
         os.environ["SUTURE_STORE"] = str(store.absolute())
     become_flows("worker", "--pool", pool, "--server", server)
+
+
+def deploy(
+    server: Annotated[
+        str, typer.Option(metavar="URL", help="Address of the Prefect server, such as http://workstation:4200.")
+    ],
+) -> NoReturn:
+    """Give a server that `suture up` has not started the work pools, the deployments and the automations."""
+    become_flows("deploy", "--server", server)

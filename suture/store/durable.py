@@ -29,11 +29,17 @@ def sync_folder(path: Path) -> None:
     sync_file(path)
 
 
-def write_atomically(path: Path, content: bytes) -> None:
-    """Write a small file so that a reader sees the old content or the new, never a part."""
+def write_atomically(path: Path, content: bytes, mode: int = 0o666) -> None:
+    """Write a small file so that a reader sees the old content or the new, never a part.
+
+    Args:
+        path: The file.
+        content: All of it.
+        mode: Its permissions, of which the umask takes away.
+    """
     part = path.with_name(f"{path.name}.{secrets.token_hex(4)}.part")
     try:
-        with part.open("wb") as file:
+        with open(part, "wb", opener=lambda name, flags: os.open(name, flags, mode)) as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
