@@ -207,11 +207,11 @@ def train_alone(job: Path, gigabytes: float) -> None:
     if torch.cuda.is_available():
         share = gigabytes * 1e9 / torch.cuda.mem_get_info()[1]
         torch.cuda.set_per_process_memory_fraction(min(1.0, share))
-    from suture.heal import training
+    from suture.heal.training.__main__ import main as train
 
     sys.argv = ["training", str(job)]
-    training.main()
-    from suture.heal.memory import memory_bytes
+    train()
+    from suture.heal.training.memory import memory_bytes
 
     on_gpu = torch.cuda.is_available()
     allocated = torch.cuda.max_memory_allocated() if on_gpu else None

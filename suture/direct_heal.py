@@ -16,8 +16,8 @@ from pydantic import BaseModel, ConfigDict
 from tokenizers import Tokenizer
 
 from suture.errors import RecipeError
-from suture.heal.chat import NO_LOSS
-from suture.heal.dataset import ROWS
+from suture.heal.data.chat import NO_LOSS
+from suture.heal.data.dataset import ROWS
 from suture.heal.dry_run import Estimate, dry_run
 from suture.heal.train import TrainSpec
 from suture.plan import Plan, check_disk, resolve

@@ -44,10 +44,10 @@ class Step:
 STEPS: dict[str, Step] = {
     "fetch": Step(1, "suture.hub.fetch:fetch", "shared"),
     "fetch_dataset": Step(1, "suture.hub.datasets:fetch_dataset", "shared"),
-    "dataset": Step(2, "suture.heal.dataset:dataset", "shared"),
+    "dataset": Step(2, "suture.heal.data.dataset:dataset", "shared"),
     "finetune": Step(1, "suture.heal.train:train", "alone"),
     "heal": Step(1, "suture.heal.train:train", "alone"),
-    "fuse": Step(1, "suture.heal.fuse:fuse", "shared"),
+    "fuse": Step(1, "suture.heal.fusing.fuse:fuse", "shared"),
     "merge": Step(2, "suture.merge.step:merge", "shared"),
     "convert": Step(1, "suture.gguf.convert:convert", "shared"),
     "convert_lora": Step(1, "suture.gguf.lora:convert_lora", "shared"),
@@ -58,7 +58,7 @@ STEPS: dict[str, Step] = {
     "logits": Step(1, "suture.bench.divergence:logits", "shared"),
     "divergence": Step(1, "suture.bench.divergence:divergence", "shared"),
     "speed": Step(1, "suture.bench.bare_speed:speed", "alone"),
-    "probe": Step(1, "suture.heal.probe:probe", "alone"),
+    "probe": Step(1, "suture.heal.probing.probe:probe", "alone"),
     "benchmark": Step(2, "suture.bench.capability:benchmark", "alone"),
 }
 

@@ -18,7 +18,7 @@ import safetensors.numpy
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
-from suture.heal.dataset import HELD_OUT, ROWS
+from suture.heal.data.dataset import HELD_OUT, ROWS
 from suture.heal.train import LOSSES, TrainSpec, train
 from suture.progress import Progress
 from suture.store import Artifact, Workspace, durable

@@ -18,8 +18,8 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from suture.errors import HostError, ProcessError
 from suture.heal.child import FAILURE, JOB, RESULT, Failure, environment, rebuild
-from suture.heal.dataset import HELD_OUT, ROWS
-from suture.heal.launch import command, threads_each, visible_gpus, was_killed, written_out
+from suture.heal.data.dataset import HELD_OUT, ROWS
+from suture.heal.training.launch import command, threads_each, visible_gpus, was_killed, written_out
 from suture.process import run, tail
 from suture.progress import Progress
 from suture.recipe import Part

@@ -9,9 +9,9 @@ from suture.checkpoint.layout import Layout
 from suture.gguf.convert import Provenance, SourceCredit
 from suture.gguf.lora import ConvertLoraSpec
 from suture.gguf.toolchain import expected_version
-from suture.heal.adapter import plan_fusion
-from suture.heal.dataset import DatasetSpec
-from suture.heal.fuse import FuseSpec
+from suture.heal.data.dataset import DatasetSpec
+from suture.heal.fusing.adapter import plan_fusion
+from suture.heal.fusing.fuse import FuseSpec
 from suture.heal.names import layer_of
 from suture.heal.seam import heal_spec, plain_spec
 from suture.heal.train import TrainSpec

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from suture.heal.probe import ProbeSpec
+from suture.heal.probing.probe import ProbeSpec
 from suture.plan.form import Model, Probed
 from suture.plan.texts import pin_texts
 from suture.recipe import ARMS, Recipe

@@ -32,7 +32,7 @@ from suture.gguf.convert import ConvertSpec, Provenance, SourceCredit, convert
 from suture.gguf.lora import ConvertLoraSpec, convert_lora
 from suture.gguf.quantize import QuantizeSpec, quantize
 from suture.gguf.toolchain import Toolchain
-from suture.heal.fuse import FuseSpec, fuse
+from suture.heal.fusing.fuse import FuseSpec, fuse
 from suture.progress import Silent
 from suture.settings import settings
 from suture.store import Artifact, FileEntry, Manifest, Workspace

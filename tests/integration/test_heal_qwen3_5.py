@@ -26,12 +26,12 @@ from suture.gguf.lora import ConvertLoraSpec, convert_lora
 from suture.gguf.perplexity import measure
 from suture.gguf.toolchain import Toolchain
 from suture.heal.child import environment
-from suture.heal.dataset import ROWS, DatasetSpec, dataset
-from suture.heal.fuse import FuseSpec, fuse
-from suture.heal.model import load_model
+from suture.heal.data.dataset import ROWS, DatasetSpec, dataset
+from suture.heal.fusing.fuse import FuseSpec, fuse
 from suture.heal.names import GATED, layer_of
 from suture.heal.seam import heal_spec
 from suture.heal.train import TrainJob
+from suture.heal.training.model import load_model
 from suture.process import run
 from suture.progress import Silent
 from suture.recipe import Heal, Passthrough, Recipe, Text, parse_recipe

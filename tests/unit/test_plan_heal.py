@@ -11,7 +11,7 @@ import pytest
 import safetensors.numpy
 
 from suture.errors import RecipeError
-from suture.heal.dataset import DatasetSpec
+from suture.heal.data.dataset import DatasetSpec
 from suture.heal.train import Gates, TrainSpec
 from suture.plan import Plan, resolve
 from suture.recipe import parse_recipe

@@ -16,7 +16,7 @@ from transformers import AutoModelForCausalLM, GPT2Config, LlamaConfig, PreTrain
 
 from suture.checkpoint.floats import to_float32
 from suture.checkpoint.reader import open_checkpoint, read_chunks
-from suture.heal.fuse import FuseSpec, fuse
+from suture.heal.fusing.fuse import FuseSpec, fuse
 from suture.progress import Silent
 from tests.unit.heal.steps_by_hand import as_artifact, make_workspace
 

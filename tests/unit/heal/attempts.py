@@ -16,16 +16,18 @@ import traceback
 from pathlib import Path
 from typing import Any
 
-from suture.heal import checkpoints, child, training
-from suture.heal.launch import command
+from suture.heal import child
+from suture.heal.training import checkpoints
+from suture.heal.training.__main__ import main as train
+from suture.heal.training.launch import command
 
 child.mute_libraries()
 
 from accelerate.commands.launch import _validate_launch_command, launch_command_parser  # noqa: E402
 from accelerate.utils.launch import prepare_multi_gpu_env  # noqa: E402
 
-from suture.heal import trainer  # noqa: E402, F401 -- imported here once, for all attempts
-from suture.heal.recorder import Recorder  # noqa: E402
+from suture.heal.training import trainer  # noqa: E402, F401 -- imported here once, for all attempts
+from suture.heal.training.recorder import Recorder  # noqa: E402
 
 
 def kill_after_row(step: int) -> None:
@@ -89,7 +91,7 @@ def start(job: str, kill: list[Any] | None, environment: dict[str, str]) -> int:
         HINDRANCES[kill[0]](kill[1])
     sys.argv = ["training", job]
     try:
-        training.main()
+        train()
     except SystemExit as error:
         os._exit(error.code if isinstance(error.code, int) else 1)
     except Exception:  # noqa: BLE001 -- as the interpreter would end

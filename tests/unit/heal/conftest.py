@@ -18,7 +18,7 @@ from tokenizers.trainers import BpeTrainer
 from suture.checkpoint.floats import from_float32
 from suture.checkpoint.writer import OutputTensor, write_checkpoint
 from suture.corpus import pin_text
-from suture.heal.dataset import DatasetSpec, dataset
+from suture.heal.data.dataset import DatasetSpec, dataset
 from suture.progress import Silent
 from suture.recipe import Text
 from suture.store import Artifact

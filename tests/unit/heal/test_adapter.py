@@ -12,7 +12,7 @@ from pydantic import JsonValue
 from suture.checkpoint.layout import Layout
 from suture.checkpoint.tensors import TensorInfo
 from suture.errors import CheckpointError, InputError, SourceError
-from suture.heal.adapter import Change, Fusion, plan_fusion
+from suture.heal.fusing.adapter import Change, Fusion, plan_fusion
 
 Tensors = dict[str, TensorInfo]
 

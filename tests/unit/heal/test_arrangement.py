@@ -7,8 +7,8 @@ from collections import Counter
 from hypothesis import given
 from hypothesis import strategies as st
 
-from suture.heal.arrangement import grouped, hold_out, padding
-from suture.heal.chat import Sample
+from suture.heal.data.arrangement import grouped, hold_out, padding
+from suture.heal.data.chat import Sample
 
 
 def samples(lengths: list[int]) -> list[Sample]:

@@ -13,8 +13,8 @@ from tokenizers import Tokenizer
 
 from suture.corpus import pin_data
 from suture.errors import DataError, SourceError
-from suture.heal.chat import NO_LOSS, chat_encoding
-from suture.heal.dataset import DatasetSpec, dataset
+from suture.heal.data.chat import NO_LOSS, chat_encoding
+from suture.heal.data.dataset import DatasetSpec, dataset
 from suture.progress import Silent
 from suture.recipe import Data
 from tests.unit.heal.steps_by_hand import as_artifact, make_workspace
@@ -168,7 +168,7 @@ def test_rows_of_similar_length_are_read_together(tmp_path: Path, talker: Path) 
 def test_of_a_large_data_set_a_sample_is_read_whatever_its_order(
     tmp_path: Path, talker: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("suture.heal.talks._FIRST", 5)
+    monkeypatch.setattr("suture.heal.data.talks._FIRST", 5)
     talks = [
         [{"role": "user", "content": f"{n}"}, {"role": "assistant", "content": "long " * 200 if n % 4 else "short"}]
         for n in range(200)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from suture.heal.checkpoints import is_sound, newest_sound, seal, step_of
+from suture.heal.training.checkpoints import is_sound, newest_sound, seal, step_of
 
 
 def write(folder: Path, step: int, *, sealed: bool = True) -> Path:

@@ -16,7 +16,7 @@ from tokenizers import Tokenizer
 
 from suture.corpus import PinnedText, pin_text
 from suture.errors import DataError, SourceError
-from suture.heal.dataset import DatasetSpec, _apportion, dataset
+from suture.heal.data.dataset import DatasetSpec, _apportion, dataset
 from suture.progress import Silent
 from suture.recipe import Text
 from tests.unit.heal.steps_by_hand import END, as_artifact, make_workspace, text_of

@@ -196,7 +196,7 @@ def test_chunks_of_rows_give_the_same_numbers(
     source, settings = KINDS[kind]
     adapter = make_adapter(tmp_path / "adapter", model(source), **settings)
     whole, _ = fused(tmp_path / "whole", model(source), adapter)
-    monkeypatch.setattr("suture.heal.update._CHUNK_ELEMENTS", 32 * 5)  # 5 rows of q_proj, 4 of down_proj
+    monkeypatch.setattr("suture.heal.fusing.update._CHUNK_ELEMENTS", 32 * 5)  # 5 rows of q_proj, 4 of down_proj
     parts, _ = fused(tmp_path / "parts", model(source), adapter)
     expected = adapters.tensors_of(whole)
     for name, tensor in adapters.tensors_of(parts).items():

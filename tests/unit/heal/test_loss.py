@@ -9,7 +9,7 @@ import pytest
 import torch
 from transformers import Gemma2Config, Gemma2ForCausalLM, LlamaConfig, LlamaForCausalLM
 
-from suture.heal import loss
+from suture.heal.training import loss
 
 SIZES: dict[str, Any] = {
     "vocab_size": 96,

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import torch
 
-from suture.heal.model import add_adapter, load_model
 from suture.heal.train import TrainSpec
+from suture.heal.training.model import add_adapter, load_model
 
 SPEC = TrainSpec(
     method="qlora",

@@ -17,9 +17,9 @@ from transformers import PreTrainedModel, Qwen3_5Config, Qwen3_5ForConditionalGe
 
 from suture.corpus import pin_text
 from suture.errors import DataError, SourceError
-from suture.heal.model import load_model
-from suture.heal.probe import BUCKETS, ProbeSpec, bounds, chunks_of, probe
-from suture.heal.prober import load, read, token_losses
+from suture.heal.probing.probe import BUCKETS, ProbeSpec, bounds, chunks_of, probe
+from suture.heal.probing.prober import load, read, token_losses
+from suture.heal.training.model import load_model
 from suture.progress import Lines, Silent
 from suture.recipe import Text
 from tests.unit.heal.steps_by_hand import END, as_artifact, make_workspace, text_of
@@ -138,7 +138,7 @@ def test_losses_do_not_depend_on_how_many_rows_are_taken_at_once(monkeypatch: py
     random = torch.Generator().manual_seed(0)
     logits, tokens = torch.randn(40, 9, generator=random), torch.randint(0, 9, (40,), generator=random)
     at_once = token_losses(logits, tokens)
-    monkeypatch.setattr("suture.heal.prober._ROWS_AT_ONCE", 7)
+    monkeypatch.setattr("suture.heal.probing.prober._ROWS_AT_ONCE", 7)
     assert torch.equal(token_losses(logits, tokens), at_once)
     assert at_once[0] == 0
     assert at_once[5].item() == pytest.approx(-torch.log_softmax(logits[4], 0)[tokens[5]].item())

@@ -20,12 +20,12 @@ from transformers import GPT2Config, GPT2LMHeadModel
 from suture.checkpoint.reader import open_checkpoint
 from suture.errors import CheckpointError, HostError, RecipeError
 from suture.heal.child import JOB, environment
-from suture.heal.launch import threads_each, visible_gpus, was_killed
-from suture.heal.model import load_model
 from suture.heal.seam import plain_spec
 from suture.heal.train import TrainJob, TrainSpec, train
-from suture.heal.unsloth_backend import import_unsloth
-from suture.heal.whole import release_weights
+from suture.heal.training.launch import threads_each, visible_gpus, was_killed
+from suture.heal.training.model import load_model
+from suture.heal.training.unsloth_backend import import_unsloth
+from suture.heal.training.whole import release_weights
 from suture.process import run
 from suture.progress import Silent
 from suture.recipe import Heal

@@ -13,7 +13,7 @@ from tokenizers import Tokenizer
 
 from suture.corpus import PinnedText, read_conversations
 from suture.errors import DataError
-from suture.heal.chat import Sample, chat_encoding
+from suture.heal.data.chat import Sample, chat_encoding
 from suture.progress import Progress
 
 _FIRST = 1000

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from suture.checkpoint.floats import to_float32
 from suture.checkpoint.reader import Checkpoint, read_chunks
-from suture.heal.adapter import Change
+from suture.heal.fusing.adapter import Change
 
 Matrix = NDArray[np.float32]
 Vector = NDArray[np.float32]

@@ -18,10 +18,10 @@ import torch
 from peft import PeftModel
 from transformers import PreTrainedModel
 
-from suture.heal import ranks
-from suture.heal.chat import NO_LOSS
-from suture.heal.rows import Row, collate
+from suture.heal.data.chat import NO_LOSS
 from suture.heal.train import LOSSES, TrainSpec
+from suture.heal.training import ranks
+from suture.heal.training.rows import Row, collate
 from suture.store import durable
 
 BEST = Path("held_out", "best")

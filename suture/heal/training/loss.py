@@ -18,7 +18,7 @@ from torch.utils.checkpoint import checkpoint
 from transformers import PreTrainedModel
 from transformers.loss.loss_utils import ForCausalLMLoss
 
-from suture.heal.chat import NO_LOSS
+from suture.heal.data.chat import NO_LOSS
 
 _LOGITS = 2**27
 """Numbers at a time: half a GB in fp32. Where all tokens' logits are fewer, nothing is made twice."""

@@ -22,8 +22,8 @@ from torch.nn.functional import cosine_similarity, cross_entropy
 from transformers import PreTrainedModel
 
 from suture.errors import HostError
-from suture.heal.model import model_class
-from suture.heal.probe import LayerReadings, ProbeJob, Readings, bounds
+from suture.heal.probing.probe import LayerReadings, ProbeJob, Readings, bounds
+from suture.heal.training.model import model_class
 
 _ROWS_AT_ONCE = 128
 """Rows of logits that are made fp32 together: with a vocabulary of 248 k that is 127 MB."""

@@ -20,12 +20,12 @@ from transformers import BitsAndBytesConfig, PreTrainedModel
 
 from suture.checkpoint.adapter import ADAPTER, ADAPTER_CONFIG
 from suture.errors import RecipeError, SourceError
-from suture.heal import ranks
-from suture.heal.loss import spare_logits
 from suture.heal.names import layer_of
-from suture.heal.rows import Row
 from suture.heal.train import TrainJob, TrainSpec
-from suture.heal.whole import release_weights, save_weights
+from suture.heal.training import ranks
+from suture.heal.training.loss import spare_logits
+from suture.heal.training.rows import Row
+from suture.heal.training.whole import release_weights, save_weights
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ def make_trainee(job: TrainJob, rows: Sequence[Row]) -> Trainee:
     """
     spec = job.spec
     if spec.backend == "unsloth":
-        from suture.heal.unsloth_backend import adapted_model
+        from suture.heal.training.unsloth_backend import adapted_model
 
         longest = max(len(row["input_ids"]) for row in rows)
         find = partial(target_layers, targets=spec.targets, layers=spec.layers)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 
-from suture.heal.chat import Sample
+from suture.heal.data.chat import Sample
 
 _BATCHES_SORTED_TOGETHER = 50
 """As transformers' Trainer does it: enough for batches of nearly one length, and few enough that the rows of a batch

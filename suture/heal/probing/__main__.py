@@ -10,14 +10,14 @@ from pathlib import Path
 
 from suture.errors import SutureError
 from suture.heal.child import FAILED, FAILURE, RESULT, describe, mute_libraries
-from suture.heal.probe import ProbeJob
+from suture.heal.probing.probe import ProbeJob
 
 
 def main() -> None:
     """Run the job named on the command line."""
     job = ProbeJob.model_validate_json(Path(sys.argv[1]).read_bytes())
     mute_libraries()
-    from suture.heal.prober import run_job
+    from suture.heal.probing.prober import run_job
 
     try:
         readings = run_job(job)

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
-from suture.heal.chat import NO_LOSS
+from suture.heal.data.chat import NO_LOSS
 
 Row = dict[str, Tensor]
 

@@ -24,10 +24,10 @@ from suture.checkpoint.reader import Checkpoint, open_checkpoint
 from suture.checkpoint.tensors import TensorInfo, layer_order
 from suture.checkpoint.writer import OutputTensor, write_checkpoint
 from suture.errors import CheckpointError
-from suture.heal.adapter import Change, Fusion, plan_fusion
-from suture.heal.full import is_full, open_full, plan_full
+from suture.heal.fusing.adapter import Change, Fusion, plan_fusion
+from suture.heal.fusing.full import is_full, open_full, plan_full
+from suture.heal.fusing.update import Matrix, changed_rows
 from suture.heal.names import GATES
-from suture.heal.update import Matrix, changed_rows
 from suture.progress import Progress
 from suture.recipe import Part
 from suture.store import Artifact, Workspace

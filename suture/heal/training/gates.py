@@ -22,9 +22,9 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from suture.errors import RecipeError
-from suture.heal import ranks
 from suture.heal.names import GATED, GATES, layer_of
 from suture.heal.train import Gates
+from suture.heal.training import ranks
 
 _WRAPPED = ".base_layer"
 

@@ -21,15 +21,15 @@ import transformers
 from pydantic import JsonValue
 from transformers import PrinterCallback, Trainer, TrainingArguments, set_seed
 
-from suture.heal import checkpoints, ranks
-from suture.heal.gates import GateSet
-from suture.heal.held_out import HeldOut
-from suture.heal.memory import is_for_want_of_memory, memory_there_is, too_little_memory
-from suture.heal.model import Trainee, make_trainee
 from suture.heal.names import GATES
-from suture.heal.recorder import Recorder
-from suture.heal.rows import Row, collate, read_rows
 from suture.heal.train import LOSSES, TrainJob, TrainSpec
+from suture.heal.training import checkpoints, ranks
+from suture.heal.training.gates import GateSet
+from suture.heal.training.held_out import HeldOut
+from suture.heal.training.memory import is_for_want_of_memory, memory_there_is, too_little_memory
+from suture.heal.training.model import Trainee, make_trainee
+from suture.heal.training.recorder import Recorder
+from suture.heal.training.rows import Row, collate, read_rows
 
 
 def run_job(job: TrainJob) -> dict[str, JsonValue]:

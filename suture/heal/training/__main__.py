@@ -36,11 +36,11 @@ def main() -> None:
 
 def _run(job: TrainJob) -> None:
     if job.spec.backend == "unsloth":
-        from suture.heal.unsloth_backend import import_unsloth
+        from suture.heal.training.unsloth_backend import import_unsloth
 
         import_unsloth()
-    from suture.heal import ranks
-    from suture.heal.trainer import run_job
+    from suture.heal.training import ranks
+    from suture.heal.training.trainer import run_job
 
     result = run_job(job)
     if ranks.is_first():

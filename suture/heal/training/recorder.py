@@ -13,11 +13,11 @@ from pathlib import Path
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from suture.errors import RecipeError
-from suture.heal import checkpoints, ranks
-from suture.heal.gates import GateSet
-from suture.heal.held_out import HeldOut
-from suture.heal.memory import memory_bytes
 from suture.heal.train import LOSSES, STOPPED, TrainJob
+from suture.heal.training import checkpoints, ranks
+from suture.heal.training.gates import GateSet
+from suture.heal.training.held_out import HeldOut
+from suture.heal.training.memory import memory_bytes
 from suture.progress import human_bytes
 
 

@@ -27,8 +27,8 @@ from suture.checkpoint.floats import FLOATS
 from suture.checkpoint.layers import section_path
 from suture.checkpoint.layout import Layout, TensorInfo
 from suture.errors import CheckpointError, SourceError
-from suture.heal.adapter_config import check_adapter_config, scale_of
-from suture.heal.adapter_names import USUAL_HEAD, find_embedding, is_embedding, is_head, is_tied, place_modules
+from suture.heal.fusing.adapter_config import check_adapter_config, scale_of
+from suture.heal.fusing.adapter_names import USUAL_HEAD, find_embedding, is_embedding, is_head, is_tied, place_modules
 
 _PREFIX = "base_model.model."
 _LORA = re.compile(

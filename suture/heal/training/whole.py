@@ -16,9 +16,9 @@ from suture.checkpoint.layout import read_layout
 from suture.checkpoint.tensors import TensorInfo
 from suture.checkpoint.writer import OutputTensor, write_checkpoint
 from suture.errors import RecipeError
-from suture.heal import ranks
-from suture.heal.full import write_mark
+from suture.heal.fusing.full import write_mark
 from suture.heal.names import layer_of
+from suture.heal.training import ranks
 from suture.progress import Silent
 
 _SHARD_BYTES = 5_000_000_000

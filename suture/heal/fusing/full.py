@@ -17,8 +17,8 @@ from suture.checkpoint.reader import Checkpoint, read_extents
 from suture.checkpoint.shards import list_files, read_shards
 from suture.checkpoint.strict_json import read_json_object
 from suture.errors import CheckpointError
-from suture.heal.adapter import Change, Fusion
-from suture.heal.adapter_names import find_embedding, is_head, is_tied
+from suture.heal.fusing.adapter import Change, Fusion
+from suture.heal.fusing.adapter_names import find_embedding, is_head, is_tied
 
 FULL = "full.json"
 

@@ -30,9 +30,9 @@ from suture.checkpoint.layout import read_layout, require_tokenizer
 from suture.checkpoint.strict_json import read_json_object
 from suture.corpus import PinnedConversations, PinnedDataset, PinnedText, form_of, read_text
 from suture.errors import DataError, SourceError
-from suture.heal.arrangement import grouped, hold_out, padding, shuffled
-from suture.heal.chat import Sample
-from suture.heal.talks import converse
+from suture.heal.data.arrangement import grouped, hold_out, padding, shuffled
+from suture.heal.data.chat import Sample
+from suture.heal.data.talks import converse
 from suture.progress import Progress
 from suture.recipe import Part
 from suture.store import Artifact, Workspace

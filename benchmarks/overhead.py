@@ -1,0 +1,159 @@
+"""What the pipeline costs beside its steps: a whole run of a recipe against its bare steps, in the same call.
+
+    python benchmarks/overhead.py [--recipe recipes/demo-stack.yaml] [--rounds 1]
+
+A pass through the pipeline is `suture run` in an empty store, from the command to its return: Prefect's server and
+database from nothing, tasks, locks, hashing of every byte, manifests, record and report, one step at a time so that
+no step hides behind another. A bare pass calls the functions of the same steps one after the other in one process:
+the same converter, quantizer, trainings and servers, no Prefect, no store, nothing hashed. By turns, each in an empty
+folder. The overhead is the pipeline's wall time less the sum of its own steps' times, which the same noise befell;
+the bare pass tells whether the steps take the same time without a pipeline around them. Writes
+benchmarks/results/overhead.{json,md}.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+RESULTS = Path(__file__).parent / "results"
+RECIPE = Path(__file__).parents[1] / "recipes" / "demo-stack.yaml"
+LIMIT = 0.05
+"""What the pipeline may cost of what its steps take."""
+
+
+@dataclass(frozen=True)
+class Pass:
+    """One pass: wall seconds of the whole, and seconds of the steps of each kind."""
+
+    wall: float
+    steps: Mapping[str, float]
+
+    @property
+    def work(self) -> float:
+        """Seconds of all steps."""
+        return sum(self.steps.values())
+
+
+def by_pipeline(recipe: Path, folder: Path) -> Pass:
+    """Run the recipe as a user does."""
+    environment = os.environ | {
+        "SUTURE_STORE": str(folder / "store"),
+        "SUTURE_STATE": str(folder / "state"),
+        "SUTURE_PARALLEL_STEPS": "1",
+    }
+    started = time.monotonic()
+    subprocess.run([sys.executable, "-m", "suture", "run", recipe], check=True, env=environment)
+    wall = time.monotonic() - started
+    steps: dict[str, float] = defaultdict(float)
+    for path in (folder / "store" / "artifacts").glob("*/manifest.json"):
+        manifest = json.loads(path.read_text())
+        steps[manifest["step"]] += manifest["seconds"]
+    return Pass(wall, dict(steps))
+
+
+def bare(recipe: Path, folder: Path) -> Pass:
+    """Call the steps' functions one after the other, in plain folders."""
+    environment = os.environ | {"SUTURE_STORE": str(folder / "none")}
+    started = time.monotonic()
+    subprocess.run([sys.executable, __file__, "--bare", folder, "--recipe", recipe], check=True, env=environment)
+    return Pass(time.monotonic() - started, json.loads((folder / "steps.json").read_text()))
+
+
+def run_bare(recipe: Path, folder: Path) -> None:
+    """Be the bare pass: writes the seconds of each kind of step to `steps.json`."""
+    from suture.plan import resolve
+    from suture.progress import Lines
+    from suture.recipe import load_recipe
+    from suture.steps import STEPS
+    from suture.store import Artifact, FileEntry, Manifest, Workspace
+
+    made: dict[str, Artifact] = {}
+    seconds: dict[str, float] = defaultdict(float)
+    for planned in resolve(load_recipe(recipe)).steps:
+        work = Workspace(planned.key, folder / planned.key / "out", folder / planned.key / "scratch")
+        work.out.mkdir(parents=True)
+        work.scratch.mkdir()
+        function = STEPS[planned.step].load()
+        started = time.monotonic()
+        facts = function(planned.spec, [made[parent.key] for parent in planned.parents], work, Lines(planned.label))
+        took = time.monotonic() - started
+        seconds[planned.step] += took
+        files = tuple(
+            FileEntry(path=path.relative_to(work.out).as_posix(), size=path.stat().st_size, sha256="")
+            for path in sorted(work.out.rglob("*"))
+            if path.is_file()
+        )
+        manifest = Manifest(
+            key=planned.key, step=planned.step, version=0, spec=None, parents=(), tool="", files=files,
+            facts=dict(facts), host={}, created=datetime.now(UTC), seconds=took,
+        )  # fmt: skip
+        made[planned.key] = Artifact(work.out, manifest)
+        shutil.rmtree(work.scratch)
+    (folder / "steps.json").write_text(json.dumps(seconds))
+
+
+def page(recipe: Path, rounds: list[tuple[Pass, Pass]]) -> str:
+    """Return the results as Markdown."""
+    where = f"{datetime.now(UTC):%Y-%m-%d}, {platform.machine()}, {os.cpu_count()} cores"
+    lines = [
+        f"# Overhead of the pipeline: {recipe.name}",
+        "",
+        f"`python benchmarks/overhead.py`, {where}.",
+        "",
+        "| pass | wall, s | its steps, s | wall less steps, s | overhead |",
+        "|---|---|---|---|---|",
+    ]
+    for number, (pipeline, plain) in enumerate(rounds, 1):
+        for name, one in ((f"pipeline {number}", pipeline), (f"bare {number}", plain)):
+            rest = one.wall - one.work
+            lines.append(f"| {name} | {one.wall:.1f} | {one.work:.1f} | {rest:.1f} | {rest / one.work:.1%} |")
+    lines += ["", "| step | pipeline, s | bare, s |", "|---|---|---|"]
+    for step in sorted(rounds[0][0].steps):
+        pairs = [(pipeline.steps[step], plain.steps[step]) for pipeline, plain in rounds]
+        lines.append(f"| {step} | {_row(a for a, _ in pairs)} | {_row(b for _, b in pairs)} |")
+    return "\n".join(lines) + "\n"
+
+
+def _row(values: Iterable[float]) -> str:
+    return " / ".join(f"{value:.1f}" for value in values)
+
+
+def main() -> None:
+    """Measure, print and write."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--recipe", type=Path, default=RECIPE)
+    parser.add_argument("--rounds", type=int, default=1)
+    parser.add_argument("--bare", type=Path, help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.bare:
+        run_bare(arguments.recipe, arguments.bare)
+        return
+    rounds: list[tuple[Pass, Pass]] = []
+    for _ in range(arguments.rounds):
+        with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as one, tempfile.TemporaryDirectory() as other:
+            rounds.append((by_pipeline(arguments.recipe, Path(one)), bare(arguments.recipe, Path(other))))
+    text = page(arguments.recipe, rounds)
+    sys.stdout.write(text)
+    share = max((pipeline.wall - pipeline.work) / pipeline.work for pipeline, _ in rounds)
+    sys.stdout.write(f"\nOverhead at most {share:.1%}; {'within' if share <= LIMIT else 'MORE THAN'} {LIMIT:.0%}.\n")
+    RESULTS.mkdir(exist_ok=True)
+    (RESULTS / "overhead.md").write_text(text)
+    rows = [{"pipeline": vars(a), "bare": vars(b)} for a, b in rounds]
+    (RESULTS / "overhead.json").write_text(json.dumps({"recipe": arguments.recipe.name, "rounds": rows}, indent=1))
+
+
+if __name__ == "__main__":
+    main()
