@@ -14,6 +14,9 @@ import pwd
 import signal
 import sys
 
+MARK = "SUTURE_STARTED_BY"
+"""The variable that names what a process may not outlive (`suture.orphans`)."""
+
 _PR_SET_PDEATHSIG = 1
 
 
@@ -29,6 +32,16 @@ def become(user: int) -> None:
     os.setuid(user)
 
 
+def identity(pid: int) -> str | None:
+    """Return a process's id and start time, in clock ticks since the machine's start; None when it has ended."""
+    try:
+        with open(f"/proc/{pid}/stat", errors="replace") as file:  # noqa: PTH123 -- pathlib would double our time
+            fields = file.read().rpartition(")")[2].split()
+    except OSError:
+        return None
+    return None if fields[0] in "ZX" else f"{pid}.{fields[19]}"  # proc(5), fields 3 and 22
+
+
 def main() -> None:
     """Become the program."""
     parent, user, *command = sys.argv[1:]
@@ -37,6 +50,8 @@ def main() -> None:
     die_with_parent()  # after that: another user's process is not killed for its parent's death otherwise
     if os.getppid() != int(parent):  # it died before the kernel knew
         sys.exit(1)
+    if os.environ.get(MARK):  # what the program starts by itself may not outlive it either
+        os.environ[MARK] += f",{identity(os.getpid())}"
     os.execvp(command[0], command)  # noqa: S606
 
 

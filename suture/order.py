@@ -1,7 +1,7 @@
 """An order: one training of a plan, as it is handed to the worker that has a GPU, and the failure that comes back.
 
-What crosses is JSON: the spec, and the keys of the parents, which the worker finds in its own store. The worker works
-out the key again; only when it is the same would it make what the plan means.
+What crosses is JSON: the spec, and the keys of the parents, which the worker finds in its own store or in its remote.
+It works out the key again; only when it is the same would it make what the plan means.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class TrainingOrder(Part):
     """How to train."""
 
     parents: Annotated[tuple[Made, ...], Field(min_length=1)]
-    """The checkpoint and the tokenised data; the worker's store must hold them."""
+    """The checkpoint and the tokenised data; the worker's store, or its remote, must hold them."""
 
     size: int = Field(ge=0)
     """Bytes it is expected to write."""

@@ -13,12 +13,13 @@ import os
 import shutil
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from suture import launcher
+from suture import launcher, orphans
 from suture.errors import ProcessError
 
 _LAUNCHER = (sys.executable, "-I", "-S", launcher.__file__)
@@ -27,6 +28,14 @@ Child = subprocess.Popen[bytes]
 """A running subprocess, as `start_process` yields it."""
 
 _children: set[Child] = set()
+
+_GRACE = 3.0
+"""Seconds between SIGTERM and SIGKILL. A run that is cancelled is to be gone after 5 s."""
+
+_starting = threading.Lock()
+
+stopping = threading.Event()
+"""Set when this process's work is to end now: from then on no child is started."""
 
 TAIL_LINES = 15
 """How many log lines an error shows: a screenful with the rest of the message."""
@@ -95,7 +104,8 @@ def start_process(
     env: Mapping[str, str] | None = None,
     user: int | None = None,
     inherit: Sequence[int] = (),
-    grace: float = 5.0,
+    grace: float = _GRACE,
+    lives_on: bool = False,
 ) -> Generator[Child]:
     """Start a command and end it, at the latest, when the block is left: SIGTERM, then SIGKILL after `grace` s.
 
@@ -107,22 +117,27 @@ def start_process(
         user: Id of the user it runs as; this process's own when None.
         inherit: File descriptors that it shares.
         grace: Seconds between SIGTERM and SIGKILL.
+        lives_on: Whether what it starts in its turn may outlive this process.
 
     Raises:
         FileNotFoundError: When there is no such command.
+        ProcessError: When this process's work is to end now.
     """
     _require(str(argv[0]), env)
-    with log.open("ab") as sink:
+    environment = os.environ if env is None else env
+    with log.open("ab") as sink, _starting:
+        if stopping.is_set():
+            raise ProcessError("Not started: the work is to end now.", status=None, tail="", where=log)
         child = subprocess.Popen(
             [*_LAUNCHER, str(os.getpid()), "" if user is None else str(user), *(str(part) for part in argv)],
             stdin=subprocess.DEVNULL,
             stdout=sink,
             stderr=subprocess.STDOUT,
             cwd=cwd,
-            env=None if env is None else dict(env),
+            env=orphans.unmarked(environment) if lives_on else orphans.mark(environment),
             pass_fds=tuple(inherit),
         )
-    _children.add(child)
+        _children.add(child)
     try:
         yield child
     finally:
@@ -130,7 +145,7 @@ def start_process(
         _children.discard(child)
 
 
-def end(child: Child, grace: float = 5.0) -> None:
+def end(child: Child, grace: float = _GRACE) -> None:
     """End a child: SIGTERM, then SIGKILL after `grace` seconds."""
     if child.poll() is not None:
         return
@@ -142,13 +157,22 @@ def end(child: Child, grace: float = 5.0) -> None:
         child.wait()
 
 
-def end_all() -> None:
-    """End every child of this process, so that the threads that wait for them go on."""
-    children = tuple(_children)
+def end_all(grace: float = _GRACE) -> None:
+    """End every child of this process, so that the threads that wait for them go on; all have the same grace."""
+    with _starting:
+        children = tuple(_children)
+    deadline = time.monotonic() + grace
     for child in children:
         child.terminate()
     for child in children:
-        end(child)
+        end(child, grace=max(0.0, deadline - time.monotonic()))
+
+
+def stop(grace: float = _GRACE) -> None:
+    """End every child of this process, and start no more: its work is to end now."""
+    with _starting:
+        stopping.set()
+    end_all(grace)
 
 
 def tail(log: Path, lines: int = TAIL_LINES) -> str:

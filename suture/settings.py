@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 import platformdirs
-from pydantic import Field, SecretStr, ValidationError
+from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from suture.errors import HostError
@@ -22,6 +22,11 @@ class Settings(BaseSettings):
     store: Path = Field(
         default_factory=lambda: platformdirs.user_data_path("suture") / "store",
         description="Where artifacts and runs are kept (SUTURE_STORE).",
+    )
+    remote: str | None = Field(
+        default=None,
+        description="What mirrors the store, so that machines share it: s3://bucket/prefix (with the AWS_* "
+        "variables), or a folder's absolute path (SUTURE_REMOTE).",
     )
     state: Path = Field(
         default_factory=lambda: platformdirs.user_data_path("suture") / "server",
@@ -66,6 +71,13 @@ class Settings(BaseSettings):
         description="What confines programs that a model wrote; auto takes the best that works (SUTURE_SANDBOX).",
     )
     offline: bool = Field(default=False, description="Never open a network connection (SUTURE_OFFLINE).")
+
+    @field_validator("remote")
+    @classmethod
+    def _is_the_same_everywhere(cls, remote: str | None) -> str | None:
+        if remote is not None and "://" not in remote and not Path(remote).is_absolute():
+            raise ValueError("a folder needs its absolute path: not all processes work where this one does")
+        return remote
 
 
 @cache

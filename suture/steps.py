@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Literal
 
 from pydantic import BaseModel, JsonValue
 
+from suture import needs
 from suture.errors import CorruptArtifactError
 from suture.progress import Progress
 from suture.settings import settings
 from suture.store import Artifact, Manifest, Store, Workspace, artifact_key, locks
+from suture.store.admission import Claim, admitted
 from suture.store.host import host_facts
+from suture.store.remote import open_remote
 
 Facts = Mapping[str, JsonValue]
+Memory = Callable[[BaseModel, Sequence[Artifact]], int]
 StepFunction = Callable[[BaseModel, Sequence[Artifact], Workspace, Progress], Facts]
 
 
@@ -29,11 +35,15 @@ class Step:
         version: Raised when the same spec would give other bytes.
         function: `module:function`, imported when it first runs, so that planning loads no heavy package.
         machine: `alone` for steps that use every core, or that time something.
+        memory: Returns the bytes that it is expected to take, of its spec and its parents.
+        disk: What it writes at most while it works, relative to what it leaves.
     """
 
     version: int
     function: str
     machine: Literal["shared", "alone"]
+    memory: Memory = needs.little
+    disk: float = 1.0
 
     def load(self) -> StepFunction:
         """Import the function."""
@@ -42,24 +52,30 @@ class Step:
 
 
 STEPS: dict[str, Step] = {
-    "fetch": Step(1, "suture.hub.fetch:fetch", "shared"),
+    "fetch": Step(1, "suture.hub.fetch:fetch", "shared", needs.fetch),
     "fetch_dataset": Step(1, "suture.hub.datasets:fetch_dataset", "shared"),
-    "dataset": Step(2, "suture.heal.data.dataset:dataset", "shared"),
-    "finetune": Step(1, "suture.heal.train:train", "alone"),
-    "heal": Step(1, "suture.heal.train:train", "alone"),
+    "dataset": Step(2, "suture.heal.data.dataset:dataset", "shared", needs.dataset),
+    "finetune": Step(1, "suture.heal.train:train", "alone", needs.train),
+    "heal": Step(1, "suture.heal.train:train", "alone", needs.train),
     "fuse": Step(1, "suture.heal.fusing.fuse:fuse", "shared"),
-    "merge": Step(2, "suture.merge.step:merge", "shared"),
-    "convert": Step(1, "suture.gguf.convert:convert", "shared"),
+    "merge": Step(2, "suture.merge.step:merge", "shared", needs.merge),
+    "convert": Step(1, "suture.gguf.convert:convert", "shared", needs.convert, disk=2.0),
     "convert_lora": Step(1, "suture.gguf.lora:convert_lora", "shared"),
-    "imatrix": Step(1, "suture.gguf.imatrix:imatrix", "shared"),
-    "quantize": Step(1, "suture.gguf.quantize:quantize", "shared"),
+    "imatrix": Step(1, "suture.gguf.imatrix:imatrix", "shared", needs.read_text),
+    "quantize": Step(1, "suture.gguf.quantize:quantize", "shared", needs.quantize),
     "reference": Step(1, "suture.gguf.reference:reference", "shared"),
-    "perplexity": Step(2, "suture.bench.perplexity:perplexity", "shared"),
-    "logits": Step(1, "suture.bench.divergence:logits", "shared"),
-    "divergence": Step(1, "suture.bench.divergence:divergence", "shared"),
-    "speed": Step(1, "suture.bench.bare_speed:speed", "alone"),
-    "probe": Step(1, "suture.heal.probing.probe:probe", "alone"),
-    "benchmark": Step(2, "suture.bench.capability:benchmark", "alone"),
+    "perplexity": Step(2, "suture.bench.perplexity:perplexity", "shared", needs.read_text),
+    "logits": Step(1, "suture.bench.divergence:logits", "shared", needs.read_text),
+    "divergence": Step(1, "suture.bench.divergence:divergence", "shared", needs.read_text),
+    "speed": Step(1, "suture.bench.bare_speed:speed", "alone", needs.serve),
+    "probe": Step(1, "suture.heal.probing.probe:probe", "alone", needs.train),
+    "benchmark": Step(2, "suture.bench.capability:benchmark", "alone", needs.serve),
+}
+
+
+_WAITING = {
+    "shared": "waiting for the machine: another step needs it alone",
+    "alone": "waiting for the machine: this step needs it alone",
 }
 
 
@@ -118,28 +134,67 @@ def plan_step(
 
 
 def build(planned: PlannedStep, store: Store, progress: Progress) -> Outcome:
-    """Return a step's artifact, from the store or by running the step.
+    """Return a step's artifact: from the store, from its remote, or by running the step.
+
+    Where the store has a remote, the artifact is there in the end; of all its machines one runs the step.
 
     Raises:
         CorruptArtifactError: When a parent is not in the store (any more).
+        TransientError: When the remote does not answer.
         SutureError: Whatever the step itself raises.
     """
     started = time.monotonic()
-    hit = store.find(planned.key)
-    if hit is not None:
-        return Outcome(hit, cached=True, seconds=time.monotonic() - started)
-    with store.lock(planned.key, on_wait=lambda: progress.say("another process is building this; waiting")):
-        hit = store.find(planned.key)
-        if hit is not None:
-            return Outcome(hit, cached=True, seconds=time.monotonic() - started)
-        parents = [_require(store, parent) for parent in planned.parents]
-        artifact = _run(planned, parents, store, progress)
-        return Outcome(artifact, cached=False, seconds=artifact.manifest.seconds)
+    hit = find(planned.key, store, progress)
+    if hit is None:
+        with _turn(planned, store, progress):
+            hit = _look(planned.key, store, progress)
+            if hit is None:
+                parents = [_require(parent, store, progress) for parent in planned.parents]
+                artifact = _run(planned, parents, store, progress)
+                _mirror(artifact, store, progress)
+                return Outcome(artifact, cached=False, seconds=artifact.manifest.seconds)
+    _mirror(hit, store, progress)
+    return Outcome(hit, cached=True, seconds=time.monotonic() - started)
+
+
+def find(key: str, store: Store, progress: Progress) -> Artifact | None:
+    """Return an artifact from the store, or from its remote; None when neither has it."""
+    hit = store.find(key)
+    if hit is not None or store.remote is None:
+        return hit
+    with _lock(key, store, progress):
+        return _look(key, store, progress)
+
+
+def _look(key: str, store: Store, progress: Progress) -> Artifact | None:
+    hit = store.find(key)
+    if hit is None and store.remote is not None:
+        hit = store.remote.pull(key, store, progress)
+    return hit
+
+
+def _mirror(artifact: Artifact, store: Store, progress: Progress) -> None:
+    if store.remote is not None:
+        store.remote.keep(artifact, store, progress)
+
+
+def _lock(key: str, store: Store, progress: Progress) -> AbstractContextManager[None]:
+    return store.lock(key, on_wait=lambda: progress.say("another process is building this; waiting"))
+
+
+@contextlib.contextmanager
+def _turn(planned: PlannedStep, store: Store, progress: Progress) -> Generator[None]:
+    """Keep others from building a step while the block runs: those of this machine, and those of its remote."""
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(_lock(planned.key, store, progress))
+        if store.remote is not None and not store.has(planned.key):
+            stack.enter_context(store.remote.leased(planned.key, store, progress))
+        yield
 
 
 def build_all(planned: PlannedStep, store: Store, progress: Progress) -> Outcome:
     """Build a step after all that it needs, one after the other, without Prefect."""
-    if not store.has(planned.key):
+    if find(planned.key, store, progress) is None:
         for parent in planned.parents:
             build_all(parent, store, progress)
     return build(planned, store, progress)
@@ -152,8 +207,9 @@ def _run(planned: PlannedStep, parents: Sequence[Artifact], store: Store, progre
         locks.locked(
             store.machine_lock,
             shared=kind.machine == "shared",
-            on_wait=lambda: progress.say("waiting for the machine: another step needs it alone"),
+            on_wait=lambda: progress.say(_WAITING[kind.machine]),
         ),
+        admitted(store, _claim(planned, parents), progress),
         store.workspace(planned.key) as work,
     ):
         started = time.monotonic()
@@ -174,8 +230,18 @@ def _run(planned: PlannedStep, parents: Sequence[Artifact], store: Store, progre
         return store.commit(work, head)
 
 
-def _require(store: Store, parent: PlannedStep) -> Artifact:
-    artifact = store.find(parent.key)
+def _claim(planned: PlannedStep, parents: Sequence[Artifact]) -> Claim:
+    kind = STEPS[planned.step]
+    return Claim(
+        label=planned.label,
+        key=planned.key,
+        memory=kind.memory(planned.spec, parents),
+        disk=round(kind.disk * planned.size),
+    )
+
+
+def _require(parent: PlannedStep, store: Store, progress: Progress) -> Artifact:
+    artifact = find(parent.key, store, progress)
     if artifact is None:
         raise CorruptArtifactError(
             f"What {parent.label!r} made is not in the store, or was damaged and set aside.",
@@ -187,5 +253,6 @@ def _require(store: Store, parent: PlannedStep) -> Artifact:
 
 
 def store_of_this_machine() -> Store:
-    """Return the store that the settings name."""
-    return Store(settings().store)
+    """Return the store that the settings name, with its remote."""
+    found = settings()
+    return Store(found.store, open_remote(found.remote) if found.remote and not found.offline else None)

@@ -3,7 +3,10 @@
     build_model (pool cpu)                    heal (pool gpu, one at a time)
       task heal --order, JSON-----------------> flow heal: build, commit
            |<-state: running, failed, ended---------|
-           +-- finds the artifact in the store that both share
+           +-- finds the artifact in the store that both share, or in the remote that both have
+
+With a remote the parents are there before the order is given: the worker's machine needs the addresses of the server
+and of the remote, and nothing else.
 
 Whoever wants an artifact joins the run that is making it. The idempotency key is the artifact's, with a number that
 counts the runs that ended: two who ask at once get the same run, and one that failed keeps nobody from trying again.
@@ -30,9 +33,10 @@ from prefect.utilities.urls import url_for
 
 from suture.errors import HostError, SutureError, TransientError
 from suture.order import TrainingOrder, read_failure
-from suture.steps import Outcome, PlannedStep, build, store_of_this_machine
+from suture.process import stopping
+from suture.steps import Outcome, PlannedStep, build, find, store_of_this_machine
 from suture.store import Artifact, Store
-from tasks.progress import StepView, Stopped, shown, stopping
+from tasks.progress import StepView, Stopped, shown
 
 DEPLOYMENT = "heal/gpu"
 
@@ -57,7 +61,7 @@ def build_on_gpu(planned: PlannedStep) -> Outcome:
     """
     store = store_of_this_machine()
     with shown(planned.label) as view:
-        made = None if store.find(planned.key) else _ask_worker(planned, store, view)
+        made = None if find(planned.key, store, view) else _ask_worker(planned, store, view)
         if made is None:
             outcome = build(planned, store, view)
         else:
@@ -76,6 +80,8 @@ def _ask_worker(planned: PlannedStep, store: Store, view: StepView) -> Artifact 
             return None
         earlier = _runs(client, planned)
         running = next((run for run in earlier if run.state is None or not run.state.is_final()), None)
+        if running is None:
+            _push_parents(planned, store, view)
         run = running or _start(planned, attempt=1 + max(map(_attempt, earlier), default=0))
         view.say(
             f"{'the GPU worker has this already' if running else 'handed over to the GPU worker'}: {_address(run)}"
@@ -85,7 +91,17 @@ def _ask_worker(planned: PlannedStep, store: Store, view: StepView) -> Artifact 
         if state is None:
             return None
         waiting.require_completed(state)
-    return _collected(planned, store)
+    return _collected(planned, store, view)
+
+
+def _push_parents(planned: PlannedStep, store: Store, view: StepView) -> None:
+    """See to it that the worker finds what it is to train on; what this store remembers of the remote may be old."""
+    if store.remote is None:
+        return
+    for parent in planned.parents:
+        artifact = find(parent.key, store, view)
+        if artifact is not None:
+            store.remote.push(artifact, store, view)
 
 
 def _deployment(client: SyncPrefectClient) -> DeploymentResponse | None:
@@ -112,12 +128,13 @@ def _runs(client: SyncPrefectClient, planned: PlannedStep) -> list[FlowRun]:
 
 
 def _start(planned: PlannedStep, attempt: int) -> FlowRun:
+    recipe = (this_run.name or "").partition(":")[0]  # `Recipe.headline`
     try:
         run = run_deployment(
             DEPLOYMENT,
             parameters={"order": TrainingOrder.of(planned).model_dump(mode="json")},
-            flow_run_name=f"{this_run.name}: {planned.label}",
-            tags=[_tag(planned)],
+            flow_run_name=f"{recipe}: {planned.label}",
+            tags=[_tag(planned), f"recipe:{recipe}"],
             idempotency_key=f"{planned.key}-{attempt}",
             as_subflow=True,
             timeout=0,
@@ -229,15 +246,17 @@ class _Waiting:
         return str(starter.id) != this_run.id and starter.state is not None and not starter.state.is_final()
 
 
-def _collected(planned: PlannedStep, store: Store) -> Artifact:
-    """Return what the worker has put into the store."""
-    made = _within(_SHARED_FOLDER_SECONDS, lambda: store.find(planned.key))
+def _collected(planned: PlannedStep, store: Store, view: StepView) -> Artifact:
+    """Return what the worker has put into the store, or into its remote."""
+    made = _within(_SHARED_FOLDER_SECONDS, lambda: find(planned.key, store, view))
     if made is None:
+        remote = f", with the remote {store.remote.address}" if store.remote else ""
         raise HostError(
             "The GPU worker trained, but what it made is not in this machine's store.",
-            where=store.root,
+            where=f"{store.root}{remote}",
             expected=planned.key,
-            way_out="Give both machines one store: a shared folder, named by SUTURE_STORE or `worker --store`.",
+            way_out="Give both machines one remote (SUTURE_REMOTE or `worker --remote`: a bucket or a shared folder) "
+            "or one store (SUTURE_STORE or `worker --store`: a shared folder). Then run the same command again.",
         )
     return made
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import threading
 import time
 from collections.abc import Generator
 from contextvars import ContextVar
@@ -15,6 +14,7 @@ from prefect.artifacts import create_progress_artifact, update_progress_artifact
 from prefect.logging import get_run_logger
 
 from suture.errors import SutureError
+from suture.process import stopping
 from suture.progress import Pace, Progress
 
 _LOG_SECONDS = 15.0
@@ -38,10 +38,6 @@ class Viewer(Protocol):
 
 viewer: ContextVar[Viewer | None] = ContextVar("viewer", default=None)
 """Who watches; nobody, where a worker runs the flow. A ContextVar, as Prefect hands those on to its threads."""
-
-stopping = threading.Event()
-"""Set when the run is to end now: the next sign of progress ends its step."""
-
 
 class Stopped(KeyboardInterrupt):
     """The run is to end now."""
@@ -69,7 +65,7 @@ class StepView:
             self._terminal.update(done, total, unit, note)
         line = self._pace.describe(done, total, unit, note)
         now = time.monotonic()
-        if now - self._logged >= _LOG_SECONDS:
+        if now - self._logged >= _LOG_SECONDS and 0 < done != total:  # begin and end are told by the task
             self._logged = now
             self._logger.info(line)
         if now - self._moved >= _BAR_SECONDS and total > 0:

@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from suture.cli import remote
+
 app = typer.Typer(no_args_is_help=True, help="Look at, check and clean up what runs have made.")
 
 KeyPrefix = Annotated[str, typer.Argument(metavar="KEY", help="A key, or how it begins.", show_default=False)]
@@ -74,3 +76,8 @@ def collect_garbage(
         typer.echo(key)
     verb = "would be removed" if dry_run else "removed"
     typer.echo(f"{len(found.artifacts)} artifacts ({human_bytes(found.size)}) and {len(found.runs)} runs {verb}.")
+
+
+app.command("push")(remote.push)
+app.command("pull")(remote.pull)
+app.command("gc-remote")(remote.collect_garbage)

@@ -31,6 +31,19 @@ class StepRecord(BaseModel):
     """Time it took to build in this run, without the wait for its turn; near 0 for a cached step."""
 
 
+class SourceRecord(BaseModel):
+    """One source of a run, pinned."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    """What the recipe calls it."""
+    model: str
+    """Repository, folder or builtin."""
+    commit: str
+    """What pins it."""
+
+
 class RunRecord(BaseModel):
     """One run of one recipe."""
 
@@ -43,10 +56,24 @@ class RunRecord(BaseModel):
     state: RunState = "running"
     keys: tuple[str, ...]
     """Keys of every step of the plan, done or not."""
+    labels: tuple[str, ...] = ()
+    """What the plan calls these steps, in the same order."""
+    sources: tuple[SourceRecord, ...] = ()
     steps: tuple[StepRecord, ...] = ()
+    """Those that were done, once the run has ended."""
     flow_run: str = ""
     """The Prefect flow run's id."""
+    flow_url: str = ""
+    """Address of its page."""
+    failed: tuple[str, ...] = ()
+    """What the plan calls the steps that failed."""
     error: str = ""
+    """Why the first of them failed: the whole error, with the way out."""
+
+    @property
+    def seconds(self) -> float | None:
+        """Wall time; None while it runs, and of a run that was killed."""
+        return (self.ended - self.started).total_seconds() if self.ended else None
 
 
 def new_run_id(recipe_name: str) -> str:
@@ -90,17 +117,39 @@ def list_runs(store: Store) -> list[RunRecord]:
 
 
 def find_run(store: Store, run: str) -> RunRecord:
-    """Return the run with this name, or the newest one that completed when `run` is empty.
+    """Return the run that a user means.
+
+    Args:
+        store: Holds the runs.
+        run: Its name, how that begins, or its last digits; `last` for the newest run, and nothing for the newest that
+            completed.
 
     Raises:
-        HostError: When there is none.
+        HostError: When there is none, or several could be meant.
     """
-    for record in list_runs(store):
-        if record.run == run or (not run and record.state == "completed"):
-            return record
+    records = list_runs(store)
+    if not run:
+        records = [record for record in records if record.state == "completed"]
+    elif run != "last":
+        records = _meant(records, run)
+    if records:
+        return records[0]
     raise HostError(
         "There is no such run." if run else "No run has completed yet.",
         where=store.runs,
         found=run or None,
-        way_out="Run a recipe first: `suture run recipes/demo-stack.yaml`.",
+        way_out="`suture runs` lists those there are; `suture run recipes/demo-stack.yaml` makes one.",
     )
+
+
+def _meant(records: list[RunRecord], run: str) -> list[RunRecord]:
+    exact = [record for record in records if record.run == run]
+    found = exact or [record for record in records if record.run.startswith(run) or record.run.endswith(f"-{run}")]
+    if len(found) > 1:
+        raise HostError(
+            "Several runs could be meant.",
+            expected="more of the run's name",
+            found=", ".join(record.run for record in found[:5]) + (" ..." if len(found) > 5 else ""),
+            way_out="`suture runs` lists them.",
+        )
+    return found

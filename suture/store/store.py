@@ -7,6 +7,7 @@ import json
 import time
 from collections.abc import Callable, Generator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
@@ -15,10 +16,13 @@ from suture.store import durable, locks
 from suture.store.artifact import MANIFEST, Artifact, FileEntry, Manifest
 from suture.store.disk import disk_full, free_bytes, is_for_want_of_room
 from suture.store.host import machine_id
+from suture.store.keys import resolve_prefix
 from suture.store.verification import Stamps, check_files, stamps_of
 from suture.store.workspace import Workspace
 
-_MIN_KEY_PREFIX = 4
+if TYPE_CHECKING:
+    from suture.store.remote import Remote
+
 _STALE_PARTIAL_SECONDS = 7 * 24 * 3600
 
 
@@ -27,15 +31,18 @@ class Store:
 
     Args:
         root: The store's folder; made on the first write.
+        remote: What mirrors it, and the stores of other machines; `suture.steps.build` looks there too.
     """
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, remote: Remote | None = None) -> None:
         self.root = root.absolute()
+        self.remote = remote
         self.artifacts = self.root / "artifacts"
         self.partial = self.root / "partial"
         self.locks = self.root / "locks"
         self.verified = self.root / "verified"
         self.quarantine = self.root / "quarantine"
+        self.mirrored = self.root / "mirrored"
         self.runs = self.root / "runs"
 
     @property
@@ -137,16 +144,7 @@ class Store:
         Raises:
             HostError: When there is none, or more than one.
         """
-        matches = [key for key in self.list_keys() if key.startswith(prefix)]
-        if len(matches) != 1 or len(prefix) < _MIN_KEY_PREFIX:
-            raise HostError(
-                "No single artifact has this key.",
-                where=self.root,
-                expected=f"{_MIN_KEY_PREFIX} or more leading digits of one key",
-                found=f"{prefix!r}, which fits {len(matches)} artifacts",
-                way_out="List the keys with `suture store ls`.",
-            )
-        return matches[0]
+        return resolve_prefix(prefix, self.list_keys(), where=self.root)
 
     # -- writing ------------------------------------------------------------------------------------------
 
@@ -204,7 +202,10 @@ class Store:
             )
             for path in durable.walk_files(work.out)
         )
-        manifest = head.model_copy(update={"files": files})
+        return self.admit(work, head.model_copy(update={"files": files}))
+
+    def admit(self, work: Workspace, manifest: Manifest) -> Artifact:
+        """Turn a workspace whose files are known to be those of a manifest into an artifact."""
         (work.out / MANIFEST).write_text(manifest.model_dump_json(indent=1))
         durable.seal(work.out)
         target = self.artifacts / work.key

@@ -15,7 +15,7 @@ import pytest
 
 from suture import process
 from suture.errors import ProcessError
-from suture.process import end, end_all, run, start_process, tail
+from suture.process import end, end_all, run, start_process, stop, stopping, tail
 
 STUBBORN = (
     "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('ready', flush=True); time.sleep(60)"
@@ -171,6 +171,20 @@ def test_end_all_lets_waiting_callers_go_on(tmp_path: Path) -> None:
         end_all()
         errors = [future.exception(timeout=30) for future in runs]
     assert [error.status for error in errors if isinstance(error, ProcessError)] == [-signal.SIGTERM] * 3
+
+
+def test_stop_has_one_grace_for_all_and_lets_none_start(tmp_path: Path) -> None:
+    with contextlib.ExitStack() as stack:
+        logs = [tmp_path / f"log{n}" for n in range(4)]
+        children = [stack.enter_context(start_process(python(STUBBORN), log=log)) for log in logs]
+        for log in logs:
+            wait_for(log, "ready")
+        stack.callback(stopping.clear)
+        stop(grace=0.3)
+        assert [child.returncode for child in children] == [-signal.SIGKILL] * 4
+        with pytest.raises(ProcessError, match="the work is to end now"):
+            run(python("print('started')"), log=tmp_path / "late", doing="starting late")
+    assert not (tmp_path / "late").read_text()
 
 
 def test_kill_9_of_the_parent_kills_the_child(tmp_path: Path) -> None:

@@ -38,11 +38,13 @@ def test_threads_are_those_this_process_may_use(monkeypatch: pytest.MonkeyPatch)
 def test_nonsense_is_refused_and_all_of_it_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SUTURE_THREADS", "0")
     monkeypatch.setenv("SUTURE_PARALLEL_STEPS", "many")
+    monkeypatch.setenv("SUTURE_REMOTE", "share/suture")
     settings.cache_clear()
     with pytest.raises(HostError) as caught:
         settings()
     assert "SUTURE_THREADS=0" in str(caught.value)
     assert "SUTURE_PARALLEL_STEPS=many" in str(caught.value)
+    assert "SUTURE_REMOTE=share/suture: Value error, a folder needs its absolute path" in str(caught.value)
     assert caught.value.exit_code == 2
 
 

@@ -63,8 +63,24 @@ def test_finding_a_run(store: Store) -> None:
     write_run(store, record("failed", hours=2, state="failed"))
     assert find_run(store, "").run == "new"
     assert find_run(store, "failed").run == "failed"
+    assert find_run(store, "last").run == "failed"
     with pytest.raises(HostError, match="There is no such run"):
         find_run(store, "none")
+
+
+def test_a_part_of_a_runs_name_will_do(store: Store) -> None:
+    for number, name in enumerate(
+        ("20261122-031502-demo-3fa9", "20261122-031502-demo-3fa9-b-1c2d", "20261123-1-demo-77aa")
+    ):
+        write_run(store, record(name, hours=number))
+    assert find_run(store, "20261123").run == "20261123-1-demo-77aa"
+    assert find_run(store, "77aa").run == "20261123-1-demo-77aa"
+    assert find_run(store, "20261122-031502-demo-3fa9").run == "20261122-031502-demo-3fa9", "a whole name is no part"
+    with pytest.raises(HostError, match="Several runs could be meant") as caught:
+        find_run(store, "20261122")
+    assert "3fa9-b-1c2d" in str(caught.value)
+    with pytest.raises(HostError, match="There is no such run"):
+        find_run(store, "3fa")
 
 
 def test_no_run_yet(store: Store) -> None:
