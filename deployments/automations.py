@@ -9,8 +9,8 @@ from deployments.state import post
 
 _FLOW_RUN = "prefect.flow-run"
 
-_SILENCE_SECONDS = 90
-"""Three signs of life that did not come."""
+_SILENCE_SECONDS = 150
+"""Five signs of life that did not come. With three, a server that was away for a minute took the living for lost."""
 
 _START_SECONDS = 600
 """A run that a worker has taken begins in some seconds, or in minutes where many begin at once."""
@@ -44,8 +44,8 @@ def _silence(name: str, description: str, message: str, after: Sequence[str], wi
 _AUTOMATIONS = (
     _silence(
         "suture: no sign of life",
-        "A run whose worker was killed, or lost its network, is marked as crashed after 90 s.",
-        f"Nothing was heard of its process for 90 s. {_AGAIN}",
+        "A run whose worker was killed, or lost its network, is marked as crashed after 150 s.",
+        f"Nothing was heard of its process for 150 s. {_AGAIN}",
         after=("heartbeat", *_BEGUN),
         within=_SILENCE_SECONDS,
     ),

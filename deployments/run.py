@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from deployments.display import BarDisplay, LineDisplay
+from deployments.logs import shorten_logs
 from deployments.server import Server, managed_server, outside_server
 from deployments.state import prefect_environment, state_of_this_machine
 from suture.plan import check_disk, resolve
@@ -37,7 +38,7 @@ def run_recipe(path: Path) -> None:
     recipe = load_recipe(path)
     check_disk(resolve(recipe), store_of_this_machine())
     join_server()
-    run = _run_flow(recipe)
+    run = run_flow(recipe)
     _print_report(run)
 
 
@@ -54,13 +55,19 @@ def join_server() -> Server:
         if server.notice:
             sys.stderr.write(f"{server.notice}\n")
     _set_environment(server.environment)
+    shorten_logs()
     from prefect.context import refresh_global_settings_context
 
     refresh_global_settings_context()
     return server
 
 
-def _run_flow(recipe: Recipe) -> str:
+def run_flow(recipe: Recipe) -> str:
+    """Run a recipe in this process, which has joined a server; returns the run's name.
+
+    Raises:
+        SutureError: When a step fails.
+    """
     from flows.pipeline import build_model
     from tasks.progress import viewer
 

@@ -104,7 +104,8 @@ def _kept_up(state: StateFolder, address: Address) -> Generator[None]:
     def watch() -> None:
         while not left.wait(_LOOK_SECONDS):
             if not locks.is_locked(state.guardian):
-                with contextlib.suppress(TransientError, ProcessError):  # its log tells; the next look tries again
+                # Its log tells why it does not start, such as a disk without room; the next look tries again.
+                with contextlib.suppress(TransientError, ProcessError, OSError):
                     _start(state, address.port, left.is_set, address.host)
 
     watcher = threading.Thread(target=watch, daemon=True, name="server")

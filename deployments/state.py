@@ -221,6 +221,7 @@ def prefect_environment(state: StateFolder, api: str) -> dict[str, str]:
             "PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT": "false",
             "DO_NOT_TRACK": "1",
             "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": HEARTBEAT_SECONDS,
+            "PREFECT_CLIENT_RETRY_EXTRA_CODES": "500",  # what the server says while its database starts again
             "PYTHONPATH": os.pathsep.join(dict.fromkeys([checkout, *kept.get("PYTHONPATH", "").split(os.pathsep)])),
         }
     )

@@ -7,15 +7,18 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Generator
 from http.client import HTTPException
 from typing import NoReturn
 
 from deployments.deploy import deploy_flows
 from deployments.history import end_lost_runs
+from deployments.limits import limit_builds
 from deployments.login import make_login, require_host
 from deployments.server import Server, elsewhere, managed_server, require_port
 from deployments.state import GPU_POOL, POOL, POOLS, StateFolder, is_loopback, state_of_this_machine
 from deployments.worker import Worker, gpu_found, make_pools, started_worker
+from suture.errors import TransientError
 from suture.orphans import end_orphans
 from suture.store import locks
 
@@ -23,13 +26,14 @@ _PAUSE_SECONDS = 3.0
 """Before a worker is started again: one that ends at once must not take a whole core."""
 
 
-def up(host: str, port: int, *, gpu_worker: bool | None) -> None:
+def up(host: str, port: int, *, gpu_worker: bool | None, runs: int | None = None) -> None:
     """Serve until Ctrl-C or SIGTERM; where another `suture up` serves already, say so.
 
     Args:
         host: IP address that the server listens on; others than loopback's come with a login.
         port: Of the server.
         gpu_worker: Whether to run a worker for trainings; None means where there is a GPU.
+        runs: Builds that may go on at once; None means as many as were allowed before, or as suit this machine.
 
     Raises:
         HostError: When the port is taken, or this machine has no such address.
@@ -48,7 +52,7 @@ def up(host: str, port: int, *, gpu_worker: bool | None) -> None:
         state.write_holder(os.getpid())
         if not is_loopback(host):
             make_login(state)
-        _serve(state, host, port, gpu_worker=gpu_found(state) if gpu_worker is None else gpu_worker)
+        _serve(state, host, port, gpu_worker=gpu_found(state) if gpu_worker is None else gpu_worker, runs=runs)
 
 
 def _say_already(state: StateFolder, host: str, port: int) -> None:
@@ -58,16 +62,18 @@ def _say_already(state: StateFolder, host: str, port: int) -> None:
     sys.stdout.write(f"Suture is up already: {address.ui}\n" if address else "Suture is starting already.\n")
 
 
-def _serve(state: StateFolder, host: str, port: int, *, gpu_worker: bool) -> None:
+def _serve(state: StateFolder, host: str, port: int, *, gpu_worker: bool, runs: int | None) -> None:
     with contextlib.ExitStack() as stack:
         server = stack.enter_context(managed_server(port, host=host))
-        make_pools(server.api, list(POOLS))
         pools = [POOL, GPU_POOL] if gpu_worker else [POOL]
-        end_lost_runs(server.api, pools)  # of an `up` that was killed a moment ago: the server may not have noticed
-        workers = [stack.enter_context(started_worker(server.environment, state, pool)) for pool in pools]
-        for worker in workers:
-            worker.await_up()
-        deploy_flows(server.api, state, server.environment)
+        with _server_stays(server):
+            make_pools(server.api, list(POOLS))
+            limit_builds(server.api, runs)
+            end_lost_runs(server.api, pools)  # of an `up` that was killed a moment ago: the server may not know it
+            workers = [stack.enter_context(started_worker(server.environment, state, pool)) for pool in pools]
+            for worker in workers:
+                worker.await_up()
+            deploy_flows(server.api, state, server.environment)
         notice = f"{server.notice}\n" if server.notice else ""
         if not is_loopback(host):
             notice += f"Other machines reach it with the login in {state.login}.\n"
@@ -77,6 +83,19 @@ def _serve(state: StateFolder, host: str, port: int, *, gpu_worker: bool) -> Non
         )
         sys.stdout.flush()
         _keep(workers, stack, server, state)
+
+
+@contextlib.contextmanager
+def _server_stays(server: Server) -> Generator[None]:
+    try:
+        yield
+    except (OSError, HTTPException) as error:
+        raise TransientError(
+            "The server went away while it was being set up.",
+            where=server.ui,
+            found=str(error),
+            way_out="Run the same command again; `suture logs server` and `suture logs guardian` say more.",
+        ) from error
 
 
 def _keep(workers: list[Worker], stack: contextlib.ExitStack, server: Server, state: StateFolder) -> NoReturn:

@@ -18,7 +18,7 @@ import httpx
 
 from deployments.state import HOST, POOLS, StateFolder, answers, is_ours, prefect_environment, state_of_this_machine
 from suture.errors import HostError, ProcessError, TransientError
-from suture.orphans import end_orphans
+from suture.orphans import end_orphans, mark
 from suture.process import Child, run, start_process, tail
 
 _START_SECONDS = 180
@@ -95,7 +95,7 @@ def become_worker(pool: str, server: str) -> NoReturn:
     state.make()
     end_orphans()
     logins = {name: os.environ[name] for name in ("PREFECT_API_AUTH_STRING",) if name in os.environ}
-    environment = _environment(prefect_environment(state, api) | logins)
+    environment = mark(_environment(prefect_environment(state, api) | logins))
     sys.stderr.write(f"Worker of pool {pool} at {server}; Ctrl-C stops it.\n")
     sys.stderr.flush()
     command = _command(pool)
@@ -161,7 +161,18 @@ def gpu_found(state: StateFolder) -> bool:
 
 
 def _command(pool: str) -> list[str]:
-    command = [sys.executable, "-P", "-m", "prefect", "worker", "start", "--pool", pool, "--type", "process"]
+    command = [
+        sys.executable,
+        "-P",
+        "-m",
+        "deployments.serve",
+        "worker",
+        "start",
+        "--pool",
+        pool,
+        "--type",
+        "process",
+    ]
     return [*command, "--name", socket.gethostname()]
 
 

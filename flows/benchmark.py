@@ -36,7 +36,7 @@ class BenchmarkRequest(Part):
         return PurePath(self.model).name
 
 
-@flow(name="benchmark", flow_run_name="{request.name}", persist_result=True, result_serializer="json")
+@flow(name="benchmark", flow_run_name="benchmark {request.name}", persist_result=True, result_serializer="json")
 def benchmark(request: BenchmarkRequest) -> dict[str, JsonValue]:
     """Ask a model the tests of a suite, run and open what it writes, and score it."""
     asked = request.capability.model_dump()

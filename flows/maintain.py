@@ -28,6 +28,11 @@ class Maintenance(Part):
     remove: bool = False
     """Remove what none of these runs uses; when off, only say what would go."""
 
+    @property
+    def title(self) -> str:
+        """What the run is called."""
+        return f"{'check, ' if self.check else ''}{'keep' if self.remove else 'count beyond'} {self.keep_runs} runs"
+
 
 class Maintained(TypedDict):
     """What came of it."""
@@ -38,7 +43,7 @@ class Maintained(TypedDict):
     removed: bool
 
 
-@flow(name="maintain", persist_result=True, result_serializer="json")
+@flow(name="maintain", flow_run_name="{maintenance.title}", persist_result=True, result_serializer="json")
 def maintain(maintenance: Maintenance) -> Maintained:
     """Check the artifacts in the store, and collect those that no kept run uses."""
     logger, store = get_run_logger(), store_of_this_machine()

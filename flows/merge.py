@@ -29,7 +29,12 @@ class MergeRequest(Part):
     """Load the result in transformers, and compare each layer with its source."""
 
 
-@flow(name="merge", flow_run_name="{request.recipe.name} merge", persist_result=True, result_serializer="json")
+@flow(
+    name="merge",
+    flow_run_name="{request.recipe.name}: merge, {request.recipe.merge.method}",
+    persist_result=True,
+    result_serializer="json",
+)
 def merge(request: MergeRequest) -> dict[str, JsonValue]:
     """Merge the models of a recipe into a checkpoint; nothing is healed, converted or measured."""
     take_hub_token()

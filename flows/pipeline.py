@@ -16,6 +16,7 @@ from suture.settings import settings
 from suture.steps import PlannedStep, store_of_this_machine
 from tasks import STEP_TASKS
 from tasks.artifacts import show_report
+from tasks.labels import tag_run
 from tasks.record import recorded
 from tasks.report import ReportReference, report
 from tasks.secrets import take_hub_token
@@ -25,7 +26,7 @@ _threads: Any = ThreadPoolTaskRunner(max_workers=settings().parallel_steps)  # P
 
 @flow(
     name="build_model",
-    flow_run_name="{recipe.name}",
+    flow_run_name="{recipe.headline}",
     task_runner=_threads,
     persist_result=True,
     result_serializer="json",
@@ -36,6 +37,7 @@ def build_model(recipe: Recipe) -> ReportReference:
     plan = resolve(recipe)
     store = store_of_this_machine()
     check_disk(plan, store)
+    tag_run(plan)
     with recorded(plan, store) as book:
         futures: dict[str, PrefectFuture] = {}
         for planned in in_waves(plan.steps):

@@ -30,7 +30,12 @@ class PublishRequest(Part):
     """Why it is published although the licences conflict or are unknown; it goes into the card."""
 
 
-@flow(name="publish", flow_run_name="publish to {request.repo}", persist_result=True, result_serializer="json")
+@flow(
+    name="publish",
+    flow_run_name="publish {request.key:.40} to {request.repo}",
+    persist_result=True,
+    result_serializer="json",
+)
 def publish(request: PublishRequest) -> Publication:
     """Send a model with its card and provenance to the hub, in one commit; unchanged files make none."""
     return publish_release(

@@ -38,7 +38,7 @@ class QuantizedFile(TypedDict):
 
 @flow(
     name="quantize",
-    flow_run_name="{request.out.stem} {request.type}",
+    flow_run_name="quantize {request.model.name} to {request.type}",
     persist_result=True,
     result_serializer="json",
 )

@@ -27,8 +27,15 @@ class Watching(Part):
     deployment: str = "build_model/cpu"
     """What builds a changed recipe; empty to build nothing and only tell."""
 
+    @property
+    def title(self) -> str:
+        """What the run is called: the recipes' names, and those of the files."""
+        names = [*(recipe.name for recipe in self.recipes), *(path.stem for path in self.files)]
+        more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+        return f"watch {', '.join(names[:3]) or 'nothing'}{more}"
 
-@flow(name="watch", flow_run_name="watch", persist_result=True, result_serializer="json")
+
+@flow(name="watch", flow_run_name="{watching.title}", persist_result=True, result_serializer="json")
 def watch(watching: Watching) -> list[dict[str, JsonValue]]:
     """Ask the hub for the commit of every source; when what a build depends on has changed, build it once."""
     recipes = [*watching.recipes, *map(load_recipe, watching.files)]

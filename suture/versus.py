@@ -62,7 +62,7 @@ def side(store: Store, named: str) -> Side:
 
     Args:
         store: Holds the runs.
-        named: A run, or how its name begins; or a folder.
+        named: A run, as `find_run` takes it; or a folder.
     """
     folder = Path(named)
     if (folder / "samples.jsonl").is_file():

@@ -6,8 +6,10 @@ store shows nothing: the run that built it did, and the report shows all.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
+import socket
 from typing import Any
 
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
@@ -26,45 +28,54 @@ _LOSS_ROWS = 60
 
 
 def artifact_key(*words: str) -> str:
-    """Return a key as Prefect takes them: lowercase letters, digits and dashes; it begins with the recipe's name."""
-    return re.sub(r"[^a-z0-9]+", "-", "-".join([flow_run.name or "", *words]).lower()).strip("-")
+    """Return a key that begins with the recipe's name, which is how the run's name begins, up to a colon."""
+    recipe = (flow_run.name or "").partition(":")[0]
+    return "-".join([own_slug(recipe), slug(" ".join(words))])
+
+
+def slug(text: str) -> str:
+    """Return a text as Prefect takes it in keys: lowercase letters, digits and dashes."""
+    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
+
+
+def own_slug(name: str) -> str:
+    """Return the same for a name; with digits of its digest where another name could look alike (`a.b` and `a-b`)."""
+    plain = slug(name)
+    return plain if plain == name else f"{plain}-{hashlib.sha256(name.encode()).hexdigest()[:4]}"
 
 
 def show_report(store: Store, run: str) -> None:
-    """Show a run's report."""
+    """Show a run's report: first of all where it lies, and how to see it in a terminal."""
     files = load_report(store, run)
-    create_table_artifact(
-        scoreboard_rows(files.data), key=artifact_key("scoreboard"), description=f"Scoreboard of run `{run}`."
-    )
+    where = f"Run `{run}`: `suture show {run}`. Report: `{files.html}` on `{socket.gethostname()}`."
+    create_table_artifact(scoreboard_rows(files.data), key=artifact_key("scoreboard"), description=where)
     curves = loss_plot(files.data)
     if curves is not None:
         create_markdown_artifact(
             f"![Training loss]({data_uri(curves)})",
             key=artifact_key("loss-curves"),
-            description=f"Losses of all trainings of run `{run}`.",
+            description=f"Losses of all trainings. {where}",
         )
     against_parents = standings_plot(files.data)
     if against_parents is not None:
         create_table_artifact(
             standing_rows(files.data),
             key=artifact_key("merges-against-parents"),
-            description=f"Merges of run `{run}` against the best of their parents, text by text.",
+            description=f"Merges against the best of their parents, text by text. {where}",
         )
         create_markdown_artifact(
             f"![Merges against their parents]({data_uri(against_parents)})",
             key=artifact_key("merges-against-parents-plot"),
-            description="Change of perplexity to the best parent, with 95 % intervals.",
+            description=f"Change of perplexity to the best parent, with 95 % intervals. {where}",
         )
     seam = seam_plot(files.data)
     if seam is not None:
         create_markdown_artifact(
             f"![Residual stream by layer]({data_uri(seam)})",
             key=artifact_key("seam-plot"),
-            description=f"Norm and cosine of the residual stream in the models of run `{run}`; seams are dotted.",
+            description=f"Norm and cosine of the residual stream; seams are dotted. {where}",
         )
-    create_markdown_artifact(
-        files.markdown.read_text(), key=artifact_key("report"), description=f"Report of run `{run}`."
-    )
+    create_markdown_artifact(files.markdown.read_text(), key=artifact_key("report"), description=where)
 
 
 def show_losses(planned: PlannedStep, outcome: Outcome) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import TypedDict
 
 from prefect import task
@@ -12,6 +11,7 @@ from prefect.cache_policies import NO_CACHE
 from suture.progress import human_bytes
 from suture.publish import Draft, Only, Published, draft, pick, publish
 from suture.steps import store_of_this_machine
+from tasks.artifacts import own_slug
 from tasks.progress import shown
 from tasks.secrets import take_hub_token
 from tasks.step import is_transient
@@ -49,7 +49,7 @@ def publish_release(key: str, repo: str, override: str, only: Only | None, *, pu
 
 
 def _show(drafted: Draft, done: Published) -> None:
-    key = re.sub(r"[^a-z0-9]+", "-", drafted.repo.lower()).strip("-")
+    key = own_slug(drafted.repo)
     create_table_artifact(
         [
             {"file": change.name, "size": human_bytes(change.size), "action": change.action}

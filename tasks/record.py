@@ -12,9 +12,9 @@ from prefect.runtime import flow_run
 from suture import process
 from suture.plan import Plan
 from suture.steps import PlannedStep
-from suture.store import RunRecord, StepRecord, Store
+from suture.store import RunRecord, SourceRecord, StepRecord, Store
 from suture.store.runs import RunState, new_run_id, running, write_run
-from tasks.progress import stopping
+from tasks.labels import address_of_run
 
 Futures = Mapping[str, PrefectFuture]
 """Key of a step -> its task run."""
@@ -31,9 +31,15 @@ class Book:
             recipe=plan.recipe.model_dump(mode="json"),
             started=datetime.now(UTC),
             keys=tuple(step.key for step in plan.steps),
+            labels=tuple(step.label for step in plan.steps),
+            sources=tuple(
+                SourceRecord(name=pinned.name, model=pinned.model, commit=pinned.commit) for pinned in plan.pinned
+            ),
             flow_run=str(flow_run.id or ""),
+            flow_url=address_of_run(),
         )
         self.failure: Exception | None = None
+        self.failed: list[str] = []
 
     def close(self, futures: Futures) -> None:
         """Wait for all steps and write down what became of them; one that failed stops only what needs it."""
@@ -44,6 +50,7 @@ class Book:
             if future.state.is_completed():
                 steps.append(_step_record(planned, future))
             elif future.state.is_failed():
+                self.failed.append(planned.label)
                 self.failure = self.failure or future.result(raise_on_failure=False)
         self.end("failed" if self.failure else "completed", tuple(steps))
 
@@ -54,7 +61,8 @@ class Book:
                 "state": state,
                 "steps": steps,
                 "ended": datetime.now(UTC),
-                "error": str(self.failure or ""),
+                "failed": tuple(self.failed),
+                "error": _told(self.failure),
             }
         )
         write_run(self.store, self.record)
@@ -66,7 +74,7 @@ def recorded(plan: Plan, store: Store) -> Generator[Book]:
 
     When the block is interrupted (Ctrl-C, a cancel in the UI), the steps in progress are ended.
     """
-    stopping.clear()
+    process.stopping.clear()
     book = Book(plan, store)
     with running(store, book.record.run):
         write_run(store, book.record)
@@ -77,13 +85,17 @@ def recorded(plan: Plan, store: Store) -> Generator[Book]:
             book.end("failed", book.record.steps)
             raise
         except BaseException:
-            stopping.set()
-            process.end_all()
+            process.stop()
             book.end("interrupted", book.record.steps)
             raise
     if book.failure is not None:
         book.failure.add_note(f"What was finished is in the report: {store.runs / book.record.run / 'report.html'}")
         raise book.failure
+
+
+def _told(failure: Exception | None) -> str:
+    """Return an error as the command line shows it: with the way out, and with what was added to it on its way."""
+    return "" if failure is None else "\n".join([str(failure), *getattr(failure, "__notes__", ())])
 
 
 def _step_record(planned: PlannedStep, future: PrefectFuture) -> StepRecord:

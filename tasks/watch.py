@@ -20,6 +20,7 @@ from suture.errors import HostError
 from suture.hub.watch import Due, Look, look_at, start_once
 from suture.recipe import Recipe
 from suture.steps import store_of_this_machine
+from tasks.artifacts import own_slug
 from tasks.secrets import take_hub_token
 
 _RECIPE, _REPOSITORY = "suture.recipe", "suture.repository"
@@ -135,7 +136,7 @@ def _show(look: Look, started: str) -> None:
     ]
     create_table_artifact(
         [dict(row) for row in rows],
-        key=re.sub(r"[^a-z0-9]+", "-", f"watch-{look.recipe}").strip("-"),
+        key=f"watch-{own_slug(look.recipe)}",
         description=f"**{look.verdict}**: {_what_next(look, started)}.",
     )
 

@@ -1,11 +1,14 @@
 """`suture ...`: reads arguments, calls the library, prints what it returns.
 
 runs.py        whole runs
+sweep.py       one recipe with many values
 services.py    server and workers
+doctor.py      looking after this machine
 models.py      checkpoints and recipes at hand
 heal.py        healing alone, and a look at what it trains on
 bench.py       measuring a model
 store.py       what runs have made
+remote.py      ... and the remote that machines share it by
 publish.py     publishing it, and checking what was published
 watch.py       noticing what changed at its sources
 toolchain.py   llama.cpp
@@ -17,7 +20,7 @@ import sys
 
 import typer
 
-from suture.cli import bench, heal, models, publish, runs, services, store, toolchain, watch
+from suture.cli import bench, doctor, heal, models, publish, runs, services, store, sweep, toolchain, watch
 from suture.errors import SutureError
 
 app = typer.Typer(
@@ -28,12 +31,14 @@ app = typer.Typer(
 )
 recipe_app = typer.Typer(no_args_is_help=True, help="Translate recipes of other tools.")
 for command in (
-    *(runs.plan, runs.schema, runs.run, runs.report, runs.compare),
-    *(services.up, services.down, services.status, services.logs, services.worker),
+    *(runs.plan, runs.schema, runs.run, sweep.sweep, runs.runs, runs.report, runs.compare),
+    *(services.up, services.down, services.status, services.logs, services.worker, services.deploy),
+    doctor.doctor,
     *(models.merge, models.quantize, models.inspect, models.audit, models.diff, bench.bench, heal.heal),
     *(publish.publish, watch.watch),
 ):
     app.command()(command)
+app.command("show")(runs.show_run)
 recipe_app.command("from-mergekit")(models.from_mergekit)
 app.add_typer(recipe_app, name="recipe")
 app.add_typer(publish.provenance_app, name="provenance")

@@ -1,4 +1,4 @@
-"""Whole runs: `suture plan | schema | run | report | compare`."""
+"""Whole runs: `suture plan | schema | run | runs | show | report | compare`."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ import typer
 
 from suture.cli.flows import become_flows
 from suture.cli.output import AsJson, RecipeFile, show
+
+_WHICH = "A run's name, how it begins, its last digits, or `last`."
 
 
 def plan(recipe: RecipeFile, *, as_json: AsJson = False) -> None:
@@ -43,9 +45,54 @@ def run(recipe: RecipeFile) -> NoReturn:
     become_flows("run", str(recipe))
 
 
+def runs(
+    *,
+    number: Annotated[int, typer.Option("-n", "--number", min=1, help="How many of the newest.")] = 20,
+    as_json: AsJson = False,
+) -> None:
+    """List the runs, newest first."""
+    from suture.show.runs import runs_data, runs_table
+    from suture.steps import store_of_this_machine
+    from suture.store.runs import list_runs
+
+    store = store_of_this_machine()
+    found = list_runs(store)
+    newest = found[:number]
+    if not found and not as_json:
+        typer.echo("No run yet. Make one: suture run recipes/demo-stack.yaml")
+        return
+    show(runs_data(store, newest), [runs_table(store, newest, len(found))], as_json=as_json)
+
+
+def show_run(
+    run: Annotated[str, typer.Argument(metavar="RUN", help=_WHICH, show_default=False)],
+    *,
+    as_json: AsJson = False,
+) -> None:
+    """Show a run: its sources, its steps, how it ended, and where to read on."""
+    from rich.console import Console
+
+    from suture.show.runs import run_data, run_head, run_tables
+    from suture.steps import store_of_this_machine
+    from suture.store.runs import find_run
+
+    store = store_of_this_machine()
+    record = find_run(store, run)
+    if as_json:
+        typer.echo(json.dumps(run_data(store, record), indent=2))
+        return
+    console = Console()
+    console.print(run_head(store, record))
+    if record.error:
+        failed = f"{record.failed[0]}: " if record.failed else ""
+        console.print(f"\n{failed}{record.error}", style="red", markup=False, highlight=False)
+    for table in run_tables(store, record):
+        console.print("", table, sep="\n")
+
+
 def report(
     run: Annotated[
-        str, typer.Argument(metavar="[RUN]", help="Which run; the newest that completed if left out.")
+        str, typer.Argument(metavar="[RUN]", help=f"{_WHICH} If left out, the newest that completed.")
     ] = "",
     *,
     as_json: AsJson = False,
@@ -70,7 +117,7 @@ def report(
 
 def compare(
     first: Annotated[
-        str, typer.Argument(metavar="A", help="A run, or a folder of `suture bench`.", show_default=False)
+        str, typer.Argument(metavar="A", help=f"{_WHICH} Or a folder of `suture bench`.", show_default=False)
     ],
     second: Annotated[str, typer.Argument(metavar="B", help="Another one.", show_default=False)],
     *,

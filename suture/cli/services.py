@@ -25,10 +25,15 @@ def up(
             "--gpu-worker/--no-gpu-worker", help="Run a worker for trainings; if left out, where a GPU is found."
         ),
     ] = None,
+    runs: Annotated[
+        int | None,
+        typer.Option(min=1, help="Builds that go on at once, others wait; what suits this machine if left out."),
+    ] = None,
 ) -> NoReturn:
     """Start the Prefect server, the workers and the deployments; Ctrl-C or `suture down` stops all of it."""
     wanted = {None: (), True: ("--gpu-worker",), False: ("--no-gpu-worker",)}[gpu_worker]
-    become_flows("up", "--host", host, "--port", str(port), *wanted)
+    limit = () if runs is None else ("--runs", str(runs))
+    become_flows("up", "--host", host, "--port", str(port), *wanted, *limit)
 
 
 def down() -> NoReturn:
@@ -57,13 +62,24 @@ def worker(
     store: Annotated[
         Path | None,
         typer.Option(
-            metavar="FOLDER", help="The store that the server's machine uses too; SUTURE_STORE if left out."
+            metavar="FOLDER",
+            help="This machine's store, or, without a remote, the one that the server's machine uses too; "
+            "SUTURE_STORE if left out.",
+        ),
+    ] = None,
+    remote: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL",
+            help="What mirrors all machines' stores: s3://bucket/prefix or a folder; SUTURE_REMOTE if left out.",
         ),
     ] = None,
 ) -> NoReturn:
     """Serve a work pool of another machine's server, such as the trainings on the machine with the GPU."""
     if store is not None:
         os.environ["SUTURE_STORE"] = str(store.absolute())
+    if remote is not None:
+        os.environ["SUTURE_REMOTE"] = remote if "://" in remote else str(Path(remote).absolute())
     become_flows("worker", "--pool", pool, "--server", server)
 
 

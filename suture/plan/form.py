@@ -97,6 +97,12 @@ class Plan:
     probes: tuple[Probed, ...] = ()
     datasets: tuple[DatasetListing, ...] = ()
 
+    @property
+    def pinned(self) -> tuple[Pinned, ...]:
+        """The sources, each followed by the adapter that is fused into it."""
+        both = ((source, source.adapter) for source in self.sources)
+        return tuple(pinned for pair in both for pinned in pair if pinned is not None)
+
     def missing(self, store: Store) -> tuple[PlannedStep, ...]:
         """Return the steps whose artifacts are not in the store."""
         return tuple(step for step in self.steps if not store.has(step.key))

@@ -15,9 +15,7 @@ def report_input(plan: Plan, record: RunRecord) -> ReportInput:
         run=record,
         sources=tuple(
             SourceView(name=pinned.name, model=pinned.model, commit=pinned.commit, licence=pinned.licence)
-            for source in plan.sources
-            for pinned in (source, source.adapter)
-            if pinned is not None
+            for pinned in plan.pinned
         ),
         steps=tuple(StepView(label=step.label, step=step.step, key=step.key) for step in plan.steps),
         arms=tuple(

@@ -6,6 +6,7 @@ into the manifest of what it made. The descriptions below are the form's help te
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Self
 
 from pydantic import Field, model_validator
@@ -105,3 +106,21 @@ class Recipe(Part):
     def merges(self) -> tuple[tuple[str, Merge], ...]:
         """Every merge in order, with what errors call it."""
         return (*((f"stage {stage.name}", stage.merge) for stage in self.stages), ("merge", self.merge))
+
+    @property
+    def headline(self) -> str:
+        """What it does, at a glance: `demo-stack: a + b, passthrough, healed, Q4_K_M`."""
+        parts = (
+            _few([source.name for source in self.sources], " + "),
+            f"{len(self.stages)} stages" if self.stages else "",
+            self.merge.method,
+            "healed" if self.heal else "",
+            _few(self.gguf.quantize, "/"),
+        )
+        return f"{self.name}: {', '.join(filter(None, parts))}"
+
+
+def _few(names: Sequence[str], between: str) -> str:
+    """Return the first three names, and how many more there are."""
+    more = [f"{len(names) - 3} more"] if len(names) > 3 else []
+    return between.join([*names[:3], *more])

@@ -49,6 +49,7 @@ def gather(store: Store, asked: ReportInput) -> ReportData:
     measured = ReportData(
         run=run.run,
         flow_run=run.flow_run,
+        flow_url=run.flow_url,
         name=recipe.name,
         description=recipe.description,
         state=run.state,

@@ -329,9 +329,16 @@ def _recipe(data: ReportData) -> Markup:
 
 
 def _footer(data: ReportData) -> Markup:
-    flow = f", Prefect flow run {data.flow_run}" if data.flow_run else ""
-    beside = "The same as data: report.json beside this file."
-    return element("footer", f"Suture {__version__}, run {data.run}{flow}. {beside}")
+    flow = (", Prefect flow run ", _flow_run(data)) if data.flow_run else ()
+    beside = ". In a terminal: suture show ", data.run, ". The same as data: report.json beside this file."
+    return element("footer", f"Suture {__version__}, run {data.run}", *flow, *beside)
+
+
+def _flow_run(data: ReportData) -> str:
+    """Return the flow run's id, as a link where its page has an address that a browser may follow."""
+    if not data.flow_url.startswith(("http://", "https://")):
+        return data.flow_run
+    return element("a", data.flow_run, href=data.flow_url)
 
 
 # -- parts ----------------------------------------------------------------------------------------------------

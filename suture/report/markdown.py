@@ -20,6 +20,7 @@ def markdown_page(data: ReportData) -> str:
         f"# {escape(data.name)}",
         escape(data.description),
         f"Run `{data.run}`: **{data.state}**, started {data.started:%Y-%m-%d %H:%M} UTC, took {took}.",
+        _links(data),
         fenced(data.error, "text") if data.error else "",
         _titled("Scoreboard", markdown_table(tables.scoreboard_rows(data))),
         _titled("Findings", _findings(data)),
@@ -53,6 +54,12 @@ def escape(text: str) -> str:
     line = " ".join(text.split())
     line = re.sub(r"([\\`*_{}\[\]<>|~&#$!])", r"\\\1", line)
     return re.sub(r"^(\d*)([-+=.)])(?=[\s=-]|$)", r"\1\\\2", line)  # a list, a rule or a heading's underline
+
+
+def _links(data: ReportData) -> str:
+    """Return where else the run is shown: on Prefect's page of it, and in the terminal."""
+    page = f"Prefect flow run [`{data.flow_run}`]({data.flow_url}). " if data.flow_url else ""
+    return f"{page}In a terminal: `suture show {data.run}`."
 
 
 def _titled(title: str, content: str) -> str:

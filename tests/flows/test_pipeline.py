@@ -71,7 +71,10 @@ def test_second_run_finds_everything(build: Build, ask: Callable[..., Any], note
 def test_runs_are_named_after_recipe_and_steps(build: Build, ask: Callable[..., Any]) -> None:
     record = build("a-good-name")
     (run,) = ask("/flow_runs/filter", flow_runs={"id": {"any_": [record.flow_run]}})
-    assert run["name"] == "a-good-name"
+    assert run["name"] == "a-good-name: a + b, passthrough, Q4_K_M"
+    wanted = {"recipe:a-good-name", "source:/a@0", "source:/b@0", "method:passthrough", "quant:Q4_K_M"}
+    assert set(run["tags"]) == wanted
+    assert record.flow_url.endswith(f"/runs/flow-run/{record.flow_run}")
     labels = {"fetch a", "fetch b", "merge", "quantize a Q8_0", "quantize merged Q8_0", "report"}
     assert set(task_runs(ask, record.flow_run)) == labels
 
@@ -91,6 +94,8 @@ def test_mistake_is_not_tried_again_and_the_other_arm_ends(
     (record,) = list_runs(store)
     assert record.state == "failed"
     assert "a mistake in the recipe" in record.error
+    assert "way out:  mend it" in record.error
+    assert record.failed == ("merge",)
     assert {step.label for step in record.steps} == {"fetch a", "fetch b", "quantize a Q8_0"}
 
     states = {name: run["state"]["name"] for name, run in task_runs(ask, record.flow_run).items()}
@@ -129,6 +134,8 @@ def test_report_and_progress_are_shown_on_the_run(
     shown = {artifact["key"]: artifact for artifact in artifacts if artifact["key"]}
     assert shown.keys() == {"shown-scoreboard", "shown-report"}
     assert record.run in shown["shown-report"]["data"]
+    assert record.flow_url in shown["shown-report"]["data"]
+    assert f"suture show {record.run}" in shown["shown-scoreboard"]["description"]
     bars = [artifact for artifact in artifacts if artifact["type"] == "progress"]
     assert len(bars) == len(record.steps)
     assert {bar["data"] for bar in bars} == {100.0}

@@ -13,6 +13,7 @@ from typer.main import get_command
 from suture.cli import app
 from suture.errors import HostError
 from suture.recipe import Recipe
+from suture.settings import settings
 from suture.store import Store
 from tests.unit.store import builder
 
@@ -82,3 +83,26 @@ def test_gc_says_what_would_go_and_then_removes_it(key: str, capsys: pytest.Capt
     assert store.has(key)
     suture("store", "gc", "--keep-runs", "3")
     assert not store.has(key)
+
+
+def test_remote_is_pushed_to_pulled_from_and_cleaned(
+    key: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(HostError, match="has no remote"):
+        suture("store", "push", key[:8])
+    (tmp_path / "remote").mkdir()
+    monkeypatch.setenv("SUTURE_REMOTE", str(tmp_path / "remote"))
+    settings.cache_clear()
+    suture("store", "push", key[:8])
+    assert f"1 artifacts are in {tmp_path / 'remote'}" in capsys.readouterr().out
+
+    Store(Path(os.environ["SUTURE_STORE"])).remove(key)
+    suture("store", "pull", key[:8])
+    assert (Path(capsys.readouterr().out.strip()) / "part" / "0.bin").read_bytes() == builder.content(0, 2000)
+    with pytest.raises(HostError, match="No single artifact"):
+        suture("store", "pull", "0000" if not key.startswith("0000") else "1111")
+
+    suture("store", "gc-remote", "--older-than", "0", "--dry-run")
+    assert key in capsys.readouterr().out
+    suture("store", "gc-remote", "--older-than", "0")
+    assert not (tmp_path / "remote" / "artifacts" / key).exists()

@@ -41,6 +41,8 @@ class ReportData(Row):
     run: str
     flow_run: str
     """The Prefect flow run's id; empty without Prefect."""
+    flow_url: str = ""
+    """Address of its page; empty without Prefect."""
     name: str
     """The recipe's."""
     description: str

@@ -1,0 +1,154 @@
+"""Running the points of a sweep as runs of the deployment `build_model/cpu`, and watching them.
+
+Whoever wants a point joins the run that is making it, whichever sweep has started that. The idempotency key is the
+recipe's digest with a number that counts the runs that ended: two who ask at once get the same run, and one that
+failed keeps nobody from trying again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Any, cast
+from uuid import UUID
+
+import httpx
+from prefect.artifacts import create_markdown_artifact, create_table_artifact
+from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId, FlowRunFilterTags
+from prefect.client.schemas.objects import FlowRun
+from prefect.deployments import run_deployment
+from prefect.exceptions import ObjectNotFound
+from prefect.states import Cancelling
+
+from suture.errors import HostError
+from suture.process import stopping
+from suture.report.plots import data_uri
+from suture.store import canonical_json
+from suture.sweep import NOTE, PlannedPoint, Point, SweepData, table_rows
+from suture.sweep.plot import sweep_plot
+from tasks.artifacts import own_slug
+from tasks.progress import Stopped
+
+DEPLOYMENT = "build_model/cpu"
+
+_POLL_SECONDS = 1.0
+
+Tell = Callable[[Point, str, str], None]
+"""Is told a point, the name of its run's state, and what that says."""
+
+
+def run_points(todo: Sequence[PlannedPoint], name: str, at_once: int, tell: Tell) -> None:
+    """Run points on the pool until all have ended, well or not; when interrupted, cancel those that were started.
+
+    Args:
+        todo: The points.
+        name: Of the sweep, for the tags.
+        at_once: How many runs may be under way.
+        tell: Is told whenever a run's state changes.
+
+    Raises:
+        HostError: When there is no such deployment.
+    """
+    with get_client(sync_client=True) as client:
+        fleet = _Fleet(client, todo, name, tell)
+        try:
+            fleet.run(at_once)
+        except BaseException:
+            fleet.cancel()
+            raise
+
+
+class _Fleet:
+    """The runs of a sweep's points."""
+
+    def __init__(self, client: SyncPrefectClient, todo: Sequence[PlannedPoint], name: str, tell: Tell) -> None:
+        self._client = client
+        self._waiting = deque(todo)
+        self._name = name
+        self._tell = tell
+        self._under_way: dict[UUID, Point] = {}
+        self._ours: set[UUID] = set()
+        self._told: dict[UUID, str] = {}
+
+    def run(self, at_once: int) -> None:
+        """Keep so many runs under way until all have ended."""
+        while self._waiting or self._under_way:
+            while self._waiting and len(self._under_way) < at_once:
+                self._launch(self._waiting.popleft().point)
+            if stopping.wait(_POLL_SECONDS):
+                raise Stopped
+            self._look()
+
+    def cancel(self) -> None:
+        """Cancel the runs that were started here and have not ended."""
+        for run in self._ours & self._under_way.keys():
+            try:
+                self._client.set_flow_run_state(run, Cancelling(message="Its sweep was stopped."))
+            except (httpx.HTTPError, ObjectNotFound) as error:
+                self._tell(self._under_way[run], "Unknown", f"its run could not be cancelled: {error}")
+
+    def _launch(self, point: Point) -> None:
+        """Join the run that makes a point, or start one."""
+        identity = _identity(point)
+        tags = FlowRunFilterTags(all_=[f"point:{identity}"])
+        earlier = self._client.read_flow_runs(flow_run_filter=FlowRunFilter(tags=tags))
+        run = next((run for run in earlier if run.state is None or not run.state.is_final()), None)
+        if run is None:
+            run = self._start(point, identity, attempt=len(earlier) + 1)
+            self._ours.add(run.id)
+        self._under_way[run.id] = point
+
+    def _start(self, point: Point, identity: str, attempt: int) -> FlowRun:
+        try:
+            run = run_deployment(
+                DEPLOYMENT,
+                parameters={"recipe": point.recipe.model_dump(mode="json")},
+                tags=[f"sweep:{self._name}", f"point:{identity}"],
+                idempotency_key=f"sweep-{identity}-{attempt}",
+                as_subflow=True,
+                timeout=0,
+            )
+        except ObjectNotFound as error:
+            raise HostError(
+                "There is no such deployment to run the points with.",
+                where=DEPLOYMENT,
+                way_out="Deploy it: `suture up` does so.",
+            ) from error
+        return cast("FlowRun", run)  # a coroutine only where an event loop runs
+
+    def _look(self) -> None:
+        """See what has become of the runs; while the server is away, of none."""
+        ids = FlowRunFilterId(any_=list(self._under_way))
+        try:
+            found = {run.id: run for run in self._client.read_flow_runs(flow_run_filter=FlowRunFilter(id=ids))}
+        except httpx.HTTPError:
+            return
+        for id_, point in list(self._under_way.items()):
+            run = found.get(id_)
+            state = run.state if run else None
+            name = (state.name or "") if state else "" if run else "Deleted"
+            if name and self._told.get(id_) != name:
+                self._told[id_] = name
+                self._tell(point, name, (state.message or "") if state else "")
+            if run is None or (state is not None and state.is_final()):
+                del self._under_way[id_]
+
+
+def _identity(point: Point) -> str:
+    content = canonical_json(point.recipe.model_dump(mode="json"))
+    return hashlib.sha256(content.encode()).hexdigest()[:16]
+
+
+def show_sweep(data: SweepData) -> None:
+    """Show the points side by side on the run's page."""
+    rows: list[dict[str, Any]] = [dict(row) for row in table_rows(data)]
+    create_table_artifact(rows, key=f"sweep-{own_slug(data.recipe)}", description=NOTE)
+    svg = sweep_plot(data)
+    if svg is not None:
+        create_markdown_artifact(
+            f"![Perplexity]({data_uri(svg)})",
+            key=f"sweep-plot-{own_slug(data.recipe)}",
+            description=f"Perplexities of the sweep `{data.name}` with 95 % intervals.",
+        )
