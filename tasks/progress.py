@@ -39,6 +39,7 @@ class Viewer(Protocol):
 viewer: ContextVar[Viewer | None] = ContextVar("viewer", default=None)
 """Who watches; nobody, where a worker runs the flow. A ContextVar, as Prefect hands those on to its threads."""
 
+
 class Stopped(KeyboardInterrupt):
     """The run is to end now."""
 

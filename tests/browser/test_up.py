@@ -8,13 +8,16 @@ import signal
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 import yaml
 from playwright.sync_api import Locator, Page, expect
 
-from tests.flows.serving import Up, processes
+from suture.store import Store
+from suture.store.runs import list_runs
+from tests.flows.serving import Up, processes, wait_until
 
 pytestmark = [pytest.mark.usefixtures("toolchain"), pytest.mark.timeout(1800)]
 
@@ -74,6 +77,72 @@ def test_run_from_the_form(up: Up, page: Page, shoot: Callable[[str], None], pic
     stop(up)
 
 
+def test_cancel_one_and_retry_another(
+    up: Up, page: Page, shoot: Callable[[str], None], pico_recipe: Path, store: Store, tmp_path: Path
+) -> None:
+    long = yaml.safe_load(pico_recipe.read_text()) | {"name": "too-long"}
+    long["heal"] |= {"steps": 100_000, "checkpoint_every": 1000}
+    cancelled = start_run(up, long)
+    wait_until(lambda: any("suture.heal.training" in command for command in processes().values()), RUN_SECONDS)
+    open_run(page, up, cancelled)
+    press(page, "Cancel", "Confirm")
+    expect_state(page, "Cancelled")
+    wait_until(lambda: not any("suture.heal.training" in command for command in processes().values()))
+    shoot("9-cancelled")
+    page.goto("about:blank")
+    assert [record.state for record in list_runs(store)] == ["interrupted"]
+
+    text = tmp_path / "held-out.txt"
+    text.write_text("Too short.")
+    short = {name: part for name, part in long.items() if name != "heal"} | {"name": "too-short"}
+    short["benchmark"] = {"perplexity": {"texts": [{"text": str(text)}], "chunks": 2, "context": 32}}
+    failed = start_run(up, short)
+    wait_for_end(up, failed)
+    open_run(page, up, failed)
+    expect_state(page, "Failed")
+    expect(page.get_by_text("too short").first).to_be_visible()
+    shoot("10-failed")
+    text.write_text("A text that is long enough to be measured. " * 40)
+    press(page, "Retry", "Retry")
+    wait_until(lambda: state_of(up, failed)["name"] != "Failed", 300)
+    page.goto("about:blank")
+    wait_for_end(up, failed)
+    open_run(page, up, failed)
+    expect_state(page, "Completed")
+    shoot("11-retried")
+    records = list_runs(store)
+    assert records[0].state == "completed"
+    assert {step.step for step in records[0].steps if not step.cached} == {"perplexity"}
+    stop(up)
+
+
+def open_run(page: Page, up: Up, run: str) -> None:
+    page.goto(f"{up.address}/runs/flow-run/{run}")
+
+
+def press(page: Page, command: str, answer: str) -> None:
+    """Press a button of the run's page, and another of the question that comes up."""
+    page.get_by_role("button", name=command, exact=True).first.click()
+    page.get_by_role("dialog").get_by_role("button", name=answer, exact=True).click()
+
+
+def expect_state(page: Page, state: str) -> None:
+    ended = page.get_by_text(re.compile("^(Completed|Failed|Crashed|Cancelled)$")).first
+    expect(ended).to_have_text(state, timeout=RUN_SECONDS * 1000)
+    page.wait_for_timeout(2000)  # the graph is drawn on a canvas, which says nothing of itself
+
+
+def start_run(up: Up, recipe: dict[str, Any]) -> str:
+    """Start a run, as the form does."""
+    found = httpx.get(f"{up.address}/api/deployments/name/build_model/cpu").json()
+    body = {"parameters": {"recipe": recipe}, "state": {"type": "SCHEDULED"}}
+    return httpx.post(f"{up.address}/api/deployments/{found['id']}/create_flow_run", json=body).json()["id"]
+
+
+def state_of(up: Up, run: str) -> dict[str, Any]:
+    return httpx.get(f"{up.address}/api/flow_runs/{run}").json()["state"]
+
+
 def open_deployment(page: Page, up: Up) -> None:
     found = httpx.get(f"{up.address}/api/deployments/name/build_model/cpu").json()
     page.goto(f"{up.address}/deployments")
@@ -121,7 +190,7 @@ def expect_drawn(image: Locator) -> None:
 def wait_for_end(up: Up, run: str) -> None:
     """Ask the server until the run has ended."""
     deadline = time.monotonic() + RUN_SECONDS
-    while httpx.get(f"{up.address}/api/flow_runs/{run}").json()["state"]["type"] in LIVE:
+    while state_of(up, run)["type"] in LIVE:
         assert time.monotonic() < deadline, "the run does not end"
         time.sleep(1)
 

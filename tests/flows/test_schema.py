@@ -25,7 +25,9 @@ def properties(schema: Any) -> list[dict[str, Any]]:
     return [part["properties"] for part in schema["definitions"].values() if "properties" in part]
 
 
-@pytest.mark.parametrize("flow", [build_model, merge, quantize, benchmark, maintain, sweep], ids=lambda flow: flow.name)
+@pytest.mark.parametrize(
+    "flow", [build_model, merge, quantize, benchmark, maintain, sweep], ids=lambda flow: flow.name
+)
 def test_every_field_is_described_and_has_its_place(flow: Flow[..., Any]) -> None:
     """Prefect's form shows descriptions, and fields by `position`; unions become tabs only as `anyOf`."""
     schema = parameter_schema(flow).model_dump()
