@@ -1,14 +1,14 @@
 """What the pipeline costs beside its steps: a whole run of a recipe against its bare steps, in the same call.
 
-    python benchmarks/overhead.py [--recipe recipes/demo-stack.yaml] [--rounds 1]
+    python benchmarks/overhead.py [--recipe recipes/demo-stack.yaml] [--rounds 1] [--pipeline-alone]
 
 A pass through the pipeline is `suture run` in an empty store, from the command to its return: Prefect's server and
 database from nothing, tasks, locks, hashing of every byte, manifests, record and report, one step at a time so that
 no step hides behind another. A bare pass calls the functions of the same steps one after the other in one process:
 the same converter, quantizer, trainings and servers, no Prefect, no store, nothing hashed. By turns, each in an empty
 folder. The overhead is the pipeline's wall time less the sum of its own steps' times, which the same noise befell;
-the bare pass tells whether the steps take the same time without a pipeline around them. Writes
-benchmarks/results/overhead.{json,md}.
+the bare pass, which `--pipeline-alone` leaves out, tells whether the steps take the same time without a pipeline
+around them. Writes benchmarks/results/overhead.{json,md}.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ import sys
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -105,7 +105,7 @@ def run_bare(recipe: Path, folder: Path) -> None:
     (folder / "steps.json").write_text(json.dumps(seconds))
 
 
-def page(recipe: Path, rounds: list[tuple[Pass, Pass]]) -> str:
+def page(recipe: Path, rounds: Sequence[Mapping[str, Pass]]) -> str:
     """Return the results as Markdown."""
     where = f"{datetime.now(UTC):%Y-%m-%d}, {platform.machine()}, {os.cpu_count()} cores"
     lines = [
@@ -116,19 +116,17 @@ def page(recipe: Path, rounds: list[tuple[Pass, Pass]]) -> str:
         "| pass | wall, s | its steps, s | wall less steps, s | overhead |",
         "|---|---|---|---|---|",
     ]
-    for number, (pipeline, plain) in enumerate(rounds, 1):
-        for name, one in ((f"pipeline {number}", pipeline), (f"bare {number}", plain)):
+    for number, passes in enumerate(rounds, 1):
+        for name, one in passes.items():
             rest = one.wall - one.work
-            lines.append(f"| {name} | {one.wall:.1f} | {one.work:.1f} | {rest:.1f} | {rest / one.work:.1%} |")
-    lines += ["", "| step | pipeline, s | bare, s |", "|---|---|---|"]
-    for step in sorted(rounds[0][0].steps):
-        pairs = [(pipeline.steps[step], plain.steps[step]) for pipeline, plain in rounds]
-        lines.append(f"| {step} | {_row(a for a, _ in pairs)} | {_row(b for _, b in pairs)} |")
+            cells = f"{one.wall:.1f} | {one.work:.1f} | {rest:.1f} | {rest / one.work:.1%}"
+            lines.append(f"| {name} {number} | {cells} |")
+    names = list(rounds[0])
+    lines += ["", f"| step | {' | '.join(f'{name}, s' for name in names)} |", "|---" * (1 + len(names)) + "|"]
+    for step in sorted(rounds[0]["pipeline"].steps):
+        cells = (" / ".join(f"{passes[name].steps[step]:.1f}" for passes in rounds) for name in names)
+        lines.append(f"| {step} | {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
-
-
-def _row(values: Iterable[float]) -> str:
-    return " / ".join(f"{value:.1f}" for value in values)
 
 
 def main() -> None:
@@ -136,23 +134,33 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--recipe", type=Path, default=RECIPE)
     parser.add_argument("--rounds", type=int, default=1)
+    parser.add_argument("--pipeline-alone", action="store_true", help="leave the bare pass out")
     parser.add_argument("--bare", type=Path, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.bare:
         run_bare(arguments.recipe, arguments.bare)
         return
-    rounds: list[tuple[Pass, Pass]] = []
+    ways = {"pipeline": by_pipeline} if arguments.pipeline_alone else {"pipeline": by_pipeline, "bare": bare}
+    rounds: list[dict[str, Pass]] = []
     for _ in range(arguments.rounds):
-        with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as one, tempfile.TemporaryDirectory() as other:
-            rounds.append((by_pipeline(arguments.recipe, Path(one)), bare(arguments.recipe, Path(other))))
-    text = page(arguments.recipe, rounds)
+        rounds.append({})
+        for name, way in ways.items():
+            with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+                rounds[-1][name] = way(arguments.recipe, Path(folder))
+    report(arguments.recipe, rounds)
+
+
+def report(recipe: Path, rounds: Sequence[Mapping[str, Pass]]) -> None:
+    """Print and write what was measured."""
+    text = page(recipe, rounds)
     sys.stdout.write(text)
-    share = max((pipeline.wall - pipeline.work) / pipeline.work for pipeline, _ in rounds)
+    pipelines = [passes["pipeline"] for passes in rounds]
+    share = max((one.wall - one.work) / one.work for one in pipelines)
     sys.stdout.write(f"\nOverhead at most {share:.1%}; {'within' if share <= LIMIT else 'MORE THAN'} {LIMIT:.0%}.\n")
     RESULTS.mkdir(exist_ok=True)
     (RESULTS / "overhead.md").write_text(text)
-    rows = [{"pipeline": vars(a), "bare": vars(b)} for a, b in rounds]
-    (RESULTS / "overhead.json").write_text(json.dumps({"recipe": arguments.recipe.name, "rounds": rows}, indent=1))
+    rows = [{name: vars(one) for name, one in passes.items()} for passes in rounds]
+    (RESULTS / "overhead.json").write_text(json.dumps({"recipe": recipe.name, "rounds": rows}, indent=1))
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ import contextlib
 from collections.abc import Generator, Mapping
 from datetime import UTC, datetime
 
+from prefect.events import emit_event
 from prefect.futures import PrefectFuture
 from prefect.runtime import flow_run
 
@@ -66,6 +67,21 @@ class Book:
             }
         )
         write_run(self.store, self.record)
+        if state != "interrupted":  # whoever interrupts it waits for its end, and knows
+            _tell(self.record, self.plan.recipe.name)
+
+
+def _tell(record: RunRecord, recipe: str) -> None:
+    """Say how a run ended as an event, which automations can be made of: a message, another deployment."""
+    emit_event(
+        f"suture.run.{record.state}",
+        resource={"prefect.resource.id": f"suture.run.{record.run}", "prefect.resource.name": record.run},
+        related=[
+            {"prefect.resource.id": f"suture.recipe.{recipe}", "prefect.resource.role": "recipe"},
+            {"prefect.resource.id": f"prefect.flow-run.{record.flow_run}", "prefect.resource.role": "flow-run"},
+        ],
+        payload={"recipe": recipe, "failed": list(record.failed), "error": record.error},
+    )
 
 
 @contextlib.contextmanager

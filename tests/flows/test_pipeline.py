@@ -16,6 +16,7 @@ from suture.recipe import Recipe
 from suture.steps import STEPS
 from suture.store import RunRecord, Store
 from suture.store.runs import list_runs
+from tests.flows.serving import wait_until
 from tests.flows.toys import Behaviour, attempts, toy_plan, toy_recipe
 
 Build = Callable[..., RunRecord]
@@ -102,6 +103,15 @@ def test_mistake_is_not_tried_again_and_the_other_arm_ends(
     assert states["merge"] == "Failed"
     assert states["quantize a Q8_0"] == "Completed"
     assert states["quantize merged Q8_0"] == "NotReady"
+
+    def events() -> list[dict[str, Any]]:
+        asked = {"event": {"prefix": ["suture.run."]}, "occurred": {"since": record.started.isoformat()}}
+        return ask("/events/filter", filter=asked)["events"]
+
+    wait_until(lambda: bool(events()))
+    (event,) = events()
+    assert event["event"] == "suture.run.failed"
+    assert event["payload"] == {"recipe": "toy", "failed": ["merge"], "error": record.error}
 
     report = store.runs / record.run / "report.html"
     assert str(report) in "\n".join(caught.value.__notes__)
