@@ -1,22 +1,19 @@
-"""The report as one HTML file: no script, no network, light and dark, wide and narrow."""
+"""The report as one HTML file."""
 
 from __future__ import annotations
 
 import base64
 from collections.abc import Mapping
-from importlib import resources
 
 import yaml
 
 from suture import __version__
 from suture.report import numbers, plots, probe_plots, probes, tables, terms
 from suture.report.data import ArmData, Finding, MergeData, ReportData, StepData, TestResult
+from suture.report.document import document
 from suture.report.markup import Markup, element
 from suture.report.pages import Pictures
 from suture.report.tables import Table
-
-_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
-"""What a browser may do with the page: show it. Nothing in it can call home, whatever a recipe's text holds."""
 
 _TONES = {"gain": "better", "loss": "worse", "even": "no difference", "note": "note"}
 _TEXT_COLUMNS = frozenset({"model", "role", "quant"})
@@ -44,20 +41,7 @@ def html_page(data: ReportData, pictures: Pictures | None = None) -> str:
         _recipe(data),
         _footer(data),
     )
-    return f"<!doctype html>\n{element('html', _head(data), element('body', main), lang='en')}\n"
-
-
-def _head(data: ReportData) -> Markup:
-    style = resources.files("suture.report").joinpath("report.css").read_text()
-    return element(
-        "head",
-        element("meta", charset="utf-8"),
-        element("meta", http_equiv="Content-Security-Policy", content=_POLICY),
-        element("meta", name="viewport", content="width=device-width, initial-scale=1"),
-        element("meta", name="color-scheme", content="light dark"),
-        element("title", f"{data.name} - Suture report"),
-        element("style", Markup(style)),
-    )
+    return document(f"{data.name} - Suture report", main)
 
 
 def _header(data: ReportData) -> Markup:

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from importlib import resources
 from pathlib import Path
 
 from suture.report import plots
+from suture.report.document import document
 from suture.report.markup import Markup, element
 from suture.store import Store
 from suture.store.durable import write_atomically
 from suture.sweep.compare import SweepData
 from suture.sweep.plot import sweep_plot
 from suture.sweep.table import NOTE, table_rows
-
-_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
-"""What a browser may do with the page: show it."""
 
 
 @dataclass(frozen=True)
@@ -37,26 +34,13 @@ def write_sweep(store: Store, data: SweepData) -> SweepFiles:
 
 
 def sweep_page(data: SweepData) -> str:
-    """Return the page: no script, no network, light and dark."""
+    """Return the page."""
     fields = ", ".join(f"{axis.field} = {', '.join(axis.values)}" for axis in data.axes)
     header = element(
         "header", element("p", "Suture sweep", class_="eyebrow"), element("h1", data.name), element("p", fields)
     )
     main = element("main", header, _figure(data), _table(data))
-    return f"<!doctype html>\n{element('html', _head(data), element('body', main), lang='en')}\n"
-
-
-def _head(data: SweepData) -> Markup:
-    style = resources.files("suture.report").joinpath("report.css").read_text()
-    return element(
-        "head",
-        element("meta", charset="utf-8"),
-        element("meta", http_equiv="Content-Security-Policy", content=_POLICY),
-        element("meta", name="viewport", content="width=device-width, initial-scale=1"),
-        element("meta", name="color-scheme", content="light dark"),
-        element("title", f"{data.name} - Suture sweep"),
-        element("style", Markup(style)),
-    )
+    return document(f"{data.name} - Suture sweep", main)
 
 
 def _figure(data: SweepData) -> Markup:
