@@ -18,12 +18,10 @@ from deployments.server import Server
 def test_a_server_gets_pools_deployments_and_automations(server: Server, ask: Callable[..., Any]) -> None:
     deploy_to(server.ui)
     file = yaml.safe_load((Path(deployments.__file__).parent / "prefect.yaml").read_text())
-    wanted = sorted(
-        (each["entrypoint"].rpartition(".")[2], each["work_pool"]["name"]) for each in file["deployments"]
-    )
+    wanted = {(each["entrypoint"].rpartition(".")[2], each["work_pool"]["name"]) for each in file["deployments"]}
     flows = {flow["id"]: flow["name"] for flow in ask("/flows/filter")}
-    found = sorted((flows[each["flow_id"]], each["work_pool_name"]) for each in ask("/deployments/filter"))
-    assert found == wanted
+    found = {(flows[each["flow_id"]], each["work_pool_name"]) for each in ask("/deployments/filter")}
+    assert wanted <= found, "the server is other tests' too"
     pools = {pool["name"]: pool["concurrency_limit"] for pool in ask("/work_pools/filter")}
     assert pools["gpu"] == 1
     assert ask("/automations/filter")
