@@ -15,6 +15,9 @@ _SILENCE_SECONDS = 150
 _START_SECONDS = 600
 """A run that a worker has taken begins in some seconds, or in minutes where many begin at once."""
 
+UNHEARD = "Nothing was heard of its process"
+"""How the message begins of a run that was taken for lost."""
+
 _AGAIN = "What it had finished is kept: start the run again and it goes on from there."
 
 _BEGUN = ("Running", "Retrying", "Rerunning")
@@ -44,8 +47,8 @@ def _silence(name: str, description: str, message: str, after: Sequence[str], wi
 _AUTOMATIONS = (
     _silence(
         "suture: no sign of life",
-        "A run whose worker was killed, or lost its network, is marked as crashed after 150 s.",
-        f"Nothing was heard of its process for 150 s. {_AGAIN}",
+        f"A run whose worker was killed, or lost its network, is marked as crashed after {_SILENCE_SECONDS} s.",
+        f"{UNHEARD} for {_SILENCE_SECONDS} s. {_AGAIN}",
         after=("heartbeat", *_BEGUN),
         within=_SILENCE_SECONDS,
     ),

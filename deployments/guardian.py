@@ -21,7 +21,7 @@ import time
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
 
-from deployments.history import EVERYWHERE, end_lost_runs
+from deployments.history import EVERYWHERE, end_lost_runs, revive_living_runs
 from deployments.postgres import Database, NoPostgresError, outside_database, running_postgres
 from deployments.state import (
     HOST,
@@ -93,6 +93,8 @@ def guard(state: StateFolder, listener: socket.socket, ready: Callable[[], None]
             while services.are_up():
                 if time.monotonic() - looked > _ORPHANS_SECONDS:
                     end_orphans()
+                    with contextlib.suppress(OSError):  # the server is away for a moment: the next look will tell
+                        revive_living_runs(services.address.api)
                     looked = time.monotonic()
                 with locks.try_locked(state.lease) as unused:
                     if unused:

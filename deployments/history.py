@@ -8,6 +8,7 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
+from deployments.automations import UNHEARD
 from deployments.state import POOLS, post
 
 _ALIVE = ["RUNNING", "PENDING", "CANCELLING"]
@@ -22,6 +23,12 @@ _CANCELLED = {
     "type": "CANCELLED",
     "name": "Cancelled",
     "message": "Its process was killed while it was being cancelled. What it had finished is kept.",
+}
+
+_LIVES = {
+    "type": "RUNNING",
+    "name": "Running",
+    "message": "It was taken for lost, as nothing had been heard of it; but its process lives.",
 }
 
 _MARK = b"PREFECT__FLOW_RUN_ID="
@@ -58,6 +65,25 @@ def end_lost_runs(api: str, pools: Collection[str | None]) -> int:
     for run in lost:
         post(api, f"/flow_runs/{run['id']}/set_state", {"state": _end_of(run), "force": True})
     return len(lost)
+
+
+def revive_living_runs(api: str) -> int:
+    """Mark every run as running again that was taken for lost and has a process on this machine.
+
+    A server that was killed itself may miss signs of life, and a network that was away does.
+
+    Args:
+        api: The server's.
+
+    Returns:
+        How many there were.
+    """
+    living = {"id": {"any_": sorted(_living_runs())}, "state": {"type": {"any_": ["CRASHED"]}}}
+    found = post(api, "/flow_runs/filter", {"flow_runs": living}) if living["id"]["any_"] else []
+    wrong = [run["id"] for run in found if (run["state"]["message"] or "").startswith(UNHEARD)]
+    for run in wrong:
+        post(api, f"/flow_runs/{run}/set_state", {"state": _LIVES, "force": True})
+    return len(wrong)
 
 
 def _end_of(run: dict[str, Any]) -> dict[str, str]:

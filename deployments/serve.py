@@ -1,12 +1,15 @@
-"""`python -m deployments.serve worker start ...`: Prefect's command line, with a worker that does three things more.
+"""`python -m deployments.serve worker start ...`: Prefect's command line, with a worker that does more.
 
 It tells the server once that a run's process was killed. Prefect's worker (3.8.8) tells it twice, the second time
 when it has loaded the flow: whoever had started the run again by then saw the new attempt marked as crashed. It tells
-what to do about it. And it ends what a killed run has left behind on this machine.
+what to do about it. And it ends what a killed run has left behind on this machine, and says of a run that was taken
+for lost that it lives.
 """
 
 from __future__ import annotations
 
+import contextlib
+import os
 import runpy
 import threading
 from typing import Any
@@ -15,6 +18,7 @@ from prefect.client.schemas.objects import FlowRun, State
 from prefect.runner._state_proposer import StateProposer
 from prefect.workers.process import ProcessJobConfiguration, ProcessWorker, ProcessWorkerResult
 
+from deployments.history import revive_living_runs
 from suture.orphans import end_orphans
 
 _ORPHANS_SECONDS = 5.0
@@ -43,6 +47,8 @@ def _watch() -> None:
     waiting = threading.Event()
     while not waiting.wait(_ORPHANS_SECONDS):
         end_orphans()
+        with contextlib.suppress(OSError):  # the server is away
+            revive_living_runs(os.environ["PREFECT_API_URL"])
 
 
 def main() -> None:

@@ -61,7 +61,7 @@ def end_orphans(grace: float = 2.0) -> list[Orphan]:
             with contextlib.suppress(OSError), contextlib.ExitStack() as each:
                 descriptor = os.pidfd_open(pid)
                 each.callback(os.close, descriptor)
-                if _is_orphan(pid):
+                if is_orphan(pid):
                     found[descriptor] = Orphan(pid, _command(pid))
                     stack.enter_context(each.pop_all())
         _signal(found, signal.SIGTERM)
@@ -77,7 +77,12 @@ def _is_running(wanted: str) -> bool:
     return pid.isdigit() and identity(int(pid)) == wanted
 
 
-def _is_orphan(pid: int) -> bool:
+def is_orphan(pid: int) -> bool:
+    """Return whether a process should have ended with one that is gone.
+
+    Raises:
+        OSError: When there is no such process, or this user may not look at it.
+    """
     variables = (_PROC / str(pid) / "environ").read_bytes().split(b"\0")
     started_by = next((each for each in variables if each.startswith(f"{MARK}=".encode())), None)
     if started_by is None or _container(pid) != _container(os.getpid()):  # there, ids mean other processes

@@ -39,6 +39,9 @@ SEED = int(os.environ.get("SUTURE_TEST_SEED", "20261129"))
 PAUSE_SECONDS = 30
 """Before each kill, at most: about as long as what was killed takes to be back on a busy machine."""
 
+MENDED_SECONDS = 30
+"""How long a wrong end may stand, at most."""
+
 VICTIMS = {
     "up": "-m deployments up",
     "guardian": "deployments.guardian",
@@ -202,13 +205,20 @@ def last_record(store: Store, run: str) -> RunRecord | None:
 
 
 def follow(suture: Suture, run: str, seconds: float = 600) -> dict[str, Any] | None:
-    """Wait for a run's end so long; returns its state, None while it goes on."""
-    deadline = time.monotonic() + seconds
+    """Wait for a run's end so long; returns its state, None while it goes on.
+
+    A run that is said to have crashed and has a process is about to be said to live.
+    """
+    deadline, ended = time.monotonic() + seconds, 0.0
     while time.monotonic() < deadline:
         suture.keep()
         found = suture.ask("/flow_runs/filter", flow_runs={"id": {"any_": [run]}})
         if found and found[0]["state"]["type"] in ENDED:
-            return found[0]["state"]
+            ended = ended or time.monotonic()
+            if time.monotonic() - ended > MENDED_SECONDS or not any(is_of_run(pid, run) for pid in processes()):
+                return found[0]["state"]
+        elif found:
+            ended = 0.0
         time.sleep(0.3)
     return None
 

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from deployments.automations import UNHEARD
 from deployments.server import Server, managed_server, outside_server
 from deployments.state import Address, StateFolder, answers, post, prefect_environment
 from suture.errors import HostError
@@ -284,3 +285,18 @@ def test_stale_address_is_nobodys(state: StateFolder, start_client: Callable[...
         api = api_of(start_client())
         assert api != Address(port=port).api
         assert answers(api)
+
+
+def test_run_that_was_taken_for_lost_and_lives(start_client: Callable[..., Client]) -> None:
+    api = api_of(start_client())
+    living, dead, failed = (running_flow(api) for _ in range(3))
+    for run, message in ((living, f"{UNHEARD} for 150 s."), (dead, f"{UNHEARD} for 150 s."), (failed, "It broke.")):
+        post(api, f"/flow_runs/{run}/set_state", {"state": {"type": "CRASHED", "message": message}, "force": True})
+    with contextlib.ExitStack() as stack:
+        for run in (living, failed):
+            environment = {**os.environ, "PREFECT__FLOW_RUN_ID": run}
+            process = stack.enter_context(subprocess.Popen(["sleep", "60"], env=environment))
+            stack.callback(process.kill)
+        wait_until(lambda: state_of(api, living)["type"] == "RUNNING")
+        assert "its process lives" in state_of(api, living)["message"]
+        assert [state_of(api, run)["type"] for run in (dead, failed)] == ["CRASHED"] * 2
