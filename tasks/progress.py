@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import threading
 import time
 from collections.abc import Generator
-from contextvars import ContextVar
+from contextvars import ContextVar, copy_context
 from typing import Protocol, cast
 from uuid import UUID
 
@@ -22,6 +23,9 @@ _LOG_SECONDS = 15.0
 
 _BAR_SECONDS = 5.0
 """Between two moves of the bar on the run's page, and before it appears: short steps get none."""
+
+_END_SECONDS = 10.0
+"""How long the end of a step waits for the server to take note of it."""
 
 
 class Viewer(Protocol):
@@ -53,7 +57,7 @@ class StepView:
         self._logger = get_run_logger()
         self._pace = Pace()
         self._logged = self._moved = time.monotonic()
-        self._bar: UUID | None = None
+        self._bar = _Bar(label)
         self._note = ""
         self.outcome = "failed"
 
@@ -71,7 +75,7 @@ class StepView:
             self._logger.info(line)
         if now - self._moved >= _BAR_SECONDS and total > 0:
             self._moved = now
-            self._move_bar(100 * done / total, line)
+            self._bar.move(100 * done / total, line)
 
     def say(self, message: str) -> None:
         """Pass on one line."""
@@ -82,16 +86,37 @@ class StepView:
     def finish(self, *, cached: bool, seconds: float) -> None:
         """Note how the step ended."""
         self.outcome = "cached" if cached else f"{seconds:.1f} s"
-        if self._bar is not None:
-            self._move_bar(100, f"{self.outcome}  {self._note}")
+        self._bar.end(f"{self.outcome}  {self._note}")
 
-    def _move_bar(self, percent: float, line: str) -> None:
-        text = f"{self._label}: {line.strip()}"
-        with contextlib.suppress(httpx.HTTPError):  # the server may be away for a while; the step goes on
-            if self._bar is None:
-                self._bar = cast("UUID", create_progress_artifact(percent, description=text))
+
+class _Bar:
+    """The bar on the run's page. The server may be away for minutes: the step waits for none of its answers."""
+
+    def __init__(self, label: str) -> None:
+        self._label = label
+        self._artifact: UUID | None = None
+        self._posting: threading.Thread | None = None
+
+    def move(self, percent: float, line: str) -> None:
+        """Move the bar, unless the server has yet to answer to an earlier move."""
+        if self._posting is None or not self._posting.is_alive():
+            arguments = (self._post, percent, f"{self._label}: {line.strip()}")
+            self._posting = threading.Thread(target=copy_context().run, args=arguments, daemon=True)
+            self._posting.start()
+
+    def end(self, line: str) -> None:
+        """Move the bar to its end, if there is one; waits for it, but not for a server that is away."""
+        if self._posting is not None:
+            self._posting.join(_END_SECONDS)
+            self.move(100, line)
+            self._posting.join(_END_SECONDS)
+
+    def _post(self, percent: float, text: str) -> None:
+        with contextlib.suppress(httpx.HTTPError):
+            if self._artifact is None:
+                self._artifact = cast("UUID", create_progress_artifact(percent, description=text))
             else:
-                update_progress_artifact(self._bar, percent, description=text)
+                update_progress_artifact(self._artifact, percent, description=text)
 
 
 @contextlib.contextmanager
