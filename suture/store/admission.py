@@ -22,7 +22,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from suture.progress import Progress, human_bytes
 from suture.store import locks
-from suture.store.disk import free_bytes
+from suture.store.disk import disk_full, free_bytes, is_for_want_of_room
 from suture.store.durable import walk_files
 from suture.store.host import machine_id
 from suture.store.store import Store
@@ -79,6 +79,9 @@ def admitted(
         claim: What is needed.
         progress: Told what is waited for, and again and again that it still is.
         room_of: Returns what the machine has.
+
+    Raises:
+        HostError: When the disk has no room even for the claim.
     """
     queue = _Queue(store, room_of)
     with queue.place(claim) as place:
@@ -109,8 +112,8 @@ class _Queue:
                 number = 1 + max((int(path.stem) for path in self._folder.glob("*.claim")), default=0)
                 path = self._folder / f"{number:08}.claim"
                 held.enter_context(locks.try_locked(path))  # nobody else can have it yet
-                path.write_text(claim.model_dump_json())
-            held.callback(path.unlink, missing_ok=True)
+                held.callback(path.unlink, missing_ok=True)
+                self._write(path, claim)
             yield path
 
     def enter(self, place: Path, claim: Claim, progress: Progress) -> str:
@@ -121,10 +124,18 @@ class _Queue:
             ahead = [other for path, other in others.items() if not other.granted and path < place]
             obstacle = self._obstacle(claim, holding, ahead)
             if not obstacle:
-                place.write_text(claim.model_copy(update={"granted": True}).model_dump_json())
+                self._write(place, claim.model_copy(update={"granted": True}))
         if not obstacle and not holding:
             self._warn(claim, progress)
         return obstacle
+
+    def _write(self, place: Path, claim: Claim) -> None:
+        try:
+            place.write_text(claim.model_dump_json())
+        except OSError as error:
+            if not is_for_want_of_room(error, self._store.root):
+                raise
+            raise disk_full(self._store.root, needed=None) from error
 
     def _obstacle(self, claim: Claim, holding: Sequence[Claim], ahead: Sequence[Claim]) -> str:
         if ahead:
