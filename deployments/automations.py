@@ -18,7 +18,8 @@ _START_SECONDS = 600
 UNHEARD = "Nothing was heard of its process"
 """How the message begins of a run that was taken for lost."""
 
-_AGAIN = "What it had finished is kept: start the run again and it goes on from there."
+AGAIN = "What it had finished is kept: start the run again and it goes on from there."
+"""The way out, for whoever reads that a run crashed."""
 
 _BEGUN = ("Running", "Retrying", "Rerunning")
 _ENDED = ("Completed", "Cached", "Failed", "Cancelled", "Crashed", "AwaitingRetry")
@@ -48,14 +49,14 @@ _AUTOMATIONS = (
     _silence(
         "suture: no sign of life",
         f"A run whose worker was killed, or lost its network, is marked as crashed after {_SILENCE_SECONDS} s.",
-        f"{UNHEARD} for {_SILENCE_SECONDS} s. {_AGAIN}",
+        f"{UNHEARD} for {_SILENCE_SECONDS} s. {AGAIN}",
         after=("heartbeat", *_BEGUN),
         within=_SILENCE_SECONDS,
     ),
     _silence(
         "suture: did not begin",
         "A run that a worker took and did not begin within 10 minutes is marked as crashed.",
-        f"Its worker took it, and did not begin it within 10 minutes. {_AGAIN}",
+        f"Its worker took it, and did not begin it within 10 minutes. {AGAIN}",
         after=("Pending",),
         within=_START_SECONDS,
     ),

@@ -8,7 +8,7 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
-from deployments.automations import UNHEARD
+from deployments.automations import AGAIN, UNHEARD
 from deployments.state import POOLS, post
 
 _ALIVE = ["RUNNING", "PENDING", "CANCELLING"]
@@ -16,7 +16,7 @@ _ALIVE = ["RUNNING", "PENDING", "CANCELLING"]
 _KILLED = {
     "type": "CRASHED",
     "name": "Crashed",
-    "message": "The process was killed. What it had finished is kept: start the run again and it goes on from there.",
+    "message": f"The process was killed. {AGAIN}",
 }
 
 _CANCELLED = {

@@ -18,12 +18,11 @@ from prefect.client.schemas.objects import FlowRun, State
 from prefect.runner._state_proposer import StateProposer
 from prefect.workers.process import ProcessJobConfiguration, ProcessWorker, ProcessWorkerResult
 
+from deployments.automations import AGAIN
 from deployments.history import revive_living_runs
 from suture.orphans import end_orphans
 
 _ORPHANS_SECONDS = 5.0
-
-_AGAIN = "What it had finished is kept: start the run again and it goes on from there."
 
 _run, _propose_crashed = ProcessWorker.run, StateProposer.propose_crashed
 
@@ -40,7 +39,7 @@ async def _run_told_once(
 
 
 async def _propose_crashed_with_way_out(self: StateProposer, flow_run: FlowRun, message: str) -> State[Any] | None:
-    return await _propose_crashed(self, flow_run, f"{message} {_AGAIN}")
+    return await _propose_crashed(self, flow_run, f"{message} {AGAIN}")
 
 
 def _watch() -> None:
