@@ -61,6 +61,11 @@ def stop_training_in_the_middle(store: Store) -> Path:
     return next(store.partial.glob(checkpoints)).parents[1]
 
 
+def fetched(store: Store) -> list[str]:
+    """The keys of the sources that are in the store."""
+    return [key for key in store.list_keys() if store.load(key).manifest.step == "fetch"]
+
+
 def the(*words: str) -> set[int]:
     """The ids of all processes whose command lines have one of these words."""
     return {pid for pid, command in processes().items() if any(word in command for word in words)}
@@ -123,12 +128,13 @@ def test_cancelled_in_its_heal_and_retried_then_killed(up: Up, store: Store, pic
 def test_result_of_a_step_whose_artifact_is_gone_is_not_taken(up: Up, store: Store, pico_recipe: Path) -> None:
     """Prefect has kept what the task returned; what counts is the store."""
     run = start_run(up, pico_recipe)
+    wait_until(lambda: len(fetched(store)) == 2, 100)
     (engine,) = the("deployments.execute")
     os.kill(engine, signal.SIGKILL)
     wait_until(lambda: state_of(up.api, run)["type"] == "CRASHED", 200)
     assert "start the run again and it goes on" in state_of(up.api, run)["message"]
     wait_until(lambda: not works())
-    gone, kept = (key for key in store.list_keys() if store.load(key).manifest.step == "fetch")  # before all else
+    gone, kept = fetched(store)
     store.remove(gone)
     retry(up, run)
     wait_until(lambda: state_of(up.api, run)["type"] == "COMPLETED", 400)
