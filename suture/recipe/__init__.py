@@ -1,7 +1,7 @@
 """Recipe: everything the user asks for, and nothing about the machine that does it.
 
 part.py       what every part of a recipe has in common
-merge.py      how models are merged
+merge/        how models are merged
 tokens.py     what a merge may say of its tokens and its chat template
 jinja.py      whether a text is a chat template
 texts.py      texts to train on and to measure on
