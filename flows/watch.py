@@ -24,7 +24,7 @@ class Watching(Part):
     quiet_minutes: float = Field(default=15.0, ge=0)
     """How long a change has to stay as it is before it is built: models are uploaded in several commits."""
 
-    deployment: str = "build_model/cpu"
+    deployment: str = "build_model/build-model"
     """What builds a changed recipe; empty to build nothing and only tell."""
 
     @property

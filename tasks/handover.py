@@ -1,4 +1,4 @@
-"""Handing a training over to the worker that has a GPU: as a run of the deployment `heal/gpu`, shown as a subflow.
+"""Handing a training over to the worker that has a GPU: as a run of the deployment `heal/heal`, shown as a subflow.
 
     build_model (pool cpu)                    heal (pool gpu, one at a time)
       task heal --order, JSON-----------------> flow heal: build, commit
@@ -8,24 +8,19 @@
 With a remote the parents are there before the order is given: the worker's machine needs the addresses of the server
 and of the remote, and nothing else.
 
-Whoever wants an artifact joins the run that is making it. The idempotency key is the artifact's, with a number that
-counts the runs that ended: two who ask at once get the same run, and one that failed keeps nobody from trying again.
+Whoever wants an artifact joins the run that is making it.
 """
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import cast
 
 import httpx
 from prefect.client.orchestration import SyncPrefectClient, get_client
-from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterTags
 from prefect.client.schemas.objects import FlowRun, State, WorkPoolStatus
 from prefect.client.schemas.responses import DeploymentResponse
-from prefect.deployments import run_deployment
 from prefect.exceptions import ObjectNotFound, PrefectHTTPStatusError
 from prefect.runtime import flow_run as this_run
 from prefect.states import Cancelling
@@ -37,8 +32,9 @@ from suture.process import stopping
 from suture.steps import Outcome, PlannedStep, build, find, store_of_this_machine
 from suture.store import Artifact, Store
 from tasks.progress import StepView, Stopped, shown
+from tasks.wanted import Wanted
 
-DEPLOYMENT = "heal/gpu"
+DEPLOYMENT = "heal/heal"
 
 _POLL_SECONDS = 1.0
 
@@ -78,15 +74,13 @@ def _ask_worker(planned: PlannedStep, store: Store, view: StepView) -> Artifact 
             lacking = f"no deployment {DEPLOYMENT}" if deployment is None else "no worker is online for it"
             view.say(f"training here: {lacking}")
             return None
-        earlier = _runs(client, planned)
-        running = next((run for run in earlier if run.state is None or not run.state.is_final()), None)
-        if running is None:
+        wanted = Wanted.look(client, planned.key, f"heal-{planned.key[:16]}")
+        if wanted.running is None:
             _push_parents(planned, store, view)
-        run = running or _start(planned, attempt=1 + max(map(_attempt, earlier), default=0))
-        view.say(
-            f"{'the GPU worker has this already' if running else 'handed over to the GPU worker'}: {_address(run)}"
-        )
-        waiting = _Waiting(client, deployment, run, view, joined=running is not None)
+        run = wanted.running or _start(wanted, planned)
+        said = "the GPU worker has this already" if wanted.running else "handed over to the GPU worker"
+        view.say(f"{said}: {_address(run)}")
+        waiting = _Waiting(client, deployment, run, view, joined=wanted.running is not None)
         state = waiting.for_end()
         if state is None:
             return None
@@ -118,28 +112,11 @@ def _has_worker(client: SyncPrefectClient, deployment: DeploymentResponse) -> bo
     return client.read_work_pool(deployment.work_pool_name).status == WorkPoolStatus.READY
 
 
-def _tag(planned: PlannedStep) -> str:
-    return f"heal-{planned.key[:16]}"
-
-
-def _runs(client: SyncPrefectClient, planned: PlannedStep) -> list[FlowRun]:
-    """Return the runs that were started for an artifact."""
-    return client.read_flow_runs(flow_run_filter=FlowRunFilter(tags=FlowRunFilterTags(all_=[_tag(planned)])))
-
-
-def _start(planned: PlannedStep, attempt: int) -> FlowRun:
+def _start(wanted: Wanted, planned: PlannedStep) -> FlowRun:
     recipe = (this_run.name or "").partition(":")[0]  # `Recipe.headline`
+    parameters = {"order": TrainingOrder.of(planned).model_dump(mode="json")}
     try:
-        run = run_deployment(
-            DEPLOYMENT,
-            parameters={"order": TrainingOrder.of(planned).model_dump(mode="json")},
-            flow_run_name=f"{recipe}: {planned.label}",
-            tags=[_tag(planned), f"recipe:{recipe}"],
-            idempotency_key=f"{planned.key}-{attempt}",
-            as_subflow=True,
-            timeout=0,
-        )
-        return cast("FlowRun", run)  # a coroutine only where an event loop runs, which a task's thread has not
+        return wanted.start(DEPLOYMENT, parameters, [f"recipe:{recipe}"], name=f"{recipe}: {planned.label}")
     except PrefectHTTPStatusError as error:
         raise HostError(
             f"The deployment {DEPLOYMENT} does not take the training.",
@@ -147,11 +124,6 @@ def _start(planned: PlannedStep, attempt: int) -> FlowRun:
             found=error.response.text,
             way_out="Run the same version of Suture on all machines, and deploy again: `suture up`.",
         ) from error
-
-
-def _attempt(run: FlowRun) -> int:
-    found = re.search(r"-(\d+)$", run.idempotency_key or "")
-    return int(found[1]) if found else 0
 
 
 def _address(run: FlowRun) -> str:

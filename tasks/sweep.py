@@ -1,8 +1,6 @@
-"""Running the points of a sweep as runs of the deployment `build_model/cpu`, and watching them.
+"""Running the points of a sweep as runs of the deployment `build_model/build-model`, and watching them.
 
-Whoever wants a point joins the run that is making it, whichever sweep has started that. The idempotency key is the
-recipe's digest with a number that counts the runs that ended: two who ask at once get the same run, and one that
-failed keeps nobody from trying again.
+Whoever wants a point joins the run that is making it, whichever sweep has started that.
 """
 
 from __future__ import annotations
@@ -10,15 +8,13 @@ from __future__ import annotations
 import hashlib
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import Any, cast
+from typing import Any
 from uuid import UUID
 
 import httpx
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
 from prefect.client.orchestration import SyncPrefectClient, get_client
-from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId, FlowRunFilterTags
-from prefect.client.schemas.objects import FlowRun
-from prefect.deployments import run_deployment
+from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
 from prefect.exceptions import ObjectNotFound
 from prefect.states import Cancelling
 
@@ -30,8 +26,9 @@ from suture.sweep import NOTE, PlannedPoint, Point, SweepData, table_rows
 from suture.sweep.plot import sweep_plot
 from tasks.artifacts import own_slug
 from tasks.progress import Stopped
+from tasks.wanted import Wanted
 
-DEPLOYMENT = "build_model/cpu"
+DEPLOYMENT = "build_model/build-model"
 
 _POLL_SECONDS = 1.0
 
@@ -92,31 +89,20 @@ class _Fleet:
     def _launch(self, point: Point) -> None:
         """Join the run that makes a point, or start one."""
         identity = _identity(point)
-        tags = FlowRunFilterTags(all_=[f"point:{identity}"])
-        earlier = self._client.read_flow_runs(flow_run_filter=FlowRunFilter(tags=tags))
-        run = next((run for run in earlier if run.state is None or not run.state.is_final()), None)
+        wanted = Wanted.look(self._client, f"sweep-{identity}", f"point:{identity}")
+        run = wanted.running
         if run is None:
-            run = self._start(point, identity, attempt=len(earlier) + 1)
+            parameters = {"recipe": point.recipe.model_dump(mode="json")}
+            try:
+                run = wanted.start(DEPLOYMENT, parameters, [f"sweep:{self._name}"])
+            except ObjectNotFound as error:
+                raise HostError(
+                    "There is no such deployment to run the points with.",
+                    where=DEPLOYMENT,
+                    way_out="Deploy it: `suture up` does so.",
+                ) from error
             self._ours.add(run.id)
         self._under_way[run.id] = point
-
-    def _start(self, point: Point, identity: str, attempt: int) -> FlowRun:
-        try:
-            run = run_deployment(
-                DEPLOYMENT,
-                parameters={"recipe": point.recipe.model_dump(mode="json")},
-                tags=[f"sweep:{self._name}", f"point:{identity}"],
-                idempotency_key=f"sweep-{identity}-{attempt}",
-                as_subflow=True,
-                timeout=0,
-            )
-        except ObjectNotFound as error:
-            raise HostError(
-                "There is no such deployment to run the points with.",
-                where=DEPLOYMENT,
-                way_out="Deploy it: `suture up` does so.",
-            ) from error
-        return cast("FlowRun", run)  # a coroutine only where an event loop runs
 
     def _look(self) -> None:
         """See what has become of the runs; while the server is away, of none."""

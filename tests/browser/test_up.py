@@ -134,7 +134,7 @@ def expect_state(page: Page, state: str) -> None:
 
 def start_run(up: Up, recipe: dict[str, Any]) -> str:
     """Start a run, as the form does."""
-    found = httpx.get(f"{up.address}/api/deployments/name/build_model/cpu").json()
+    found = httpx.get(f"{up.address}/api/deployments/name/build_model/build-model").json()
     body = {"parameters": {"recipe": recipe}, "state": {"type": "SCHEDULED"}}
     return httpx.post(f"{up.address}/api/deployments/{found['id']}/create_flow_run", json=body).json()["id"]
 
@@ -144,7 +144,7 @@ def state_of(up: Up, run: str) -> dict[str, Any]:
 
 
 def open_deployment(page: Page, up: Up) -> None:
-    found = httpx.get(f"{up.address}/api/deployments/name/build_model/cpu").json()
+    found = httpx.get(f"{up.address}/api/deployments/name/build_model/build-model").json()
     page.goto(f"{up.address}/deployments")
     page.locator(f'a[href$="/deployments/deployment/{found["id"]}"]').first.click()
     page.wait_for_url("**/deployments/deployment/*")

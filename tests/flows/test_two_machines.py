@@ -155,9 +155,7 @@ def test_heal_on_another_machine_whose_network_goes_and_comes(
 ) -> None:
     plan = resolve(recipe)
     heal = next(step for step in plan.steps if step.step == "heal")
-    (deployment,) = ask(
-        "/deployments/filter", deployments={"name": {"any_": ["cpu"]}}, flows={"name": {"any_": ["build_model"]}}
-    )
+    (deployment,) = ask("/deployments/filter", deployments={"name": {"any_": ["build-model"]}})
     parameters = {"recipe": recipe.model_dump(mode="json")}
     run = ask(f"/deployments/{deployment['id']}/create_flow_run", parameters=parameters, state={"type": "SCHEDULED"})[
         "id"

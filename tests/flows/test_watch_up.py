@@ -72,9 +72,9 @@ RECIPE: dict[str, Any] = {
 
 def fill_in(up: Up) -> dict[str, Any]:
     """Say what to watch, as the deployment's form does, and make a schedule by the command line."""
-    watching = {"recipes": [RECIPE], "files": [], "quiet_minutes": 0, "deployment": "build_model/cpu"}
+    watching = {"recipes": [RECIPE], "files": [], "quiet_minutes": 0, "deployment": "build_model/build-model"}
     patch(up.api, f"/deployments/{deployment(up)['id']}", {"parameters": {"watching": watching}})
-    command = [sys.executable, "-m", "prefect", "deployment", "schedule", "create", "watch/cpu"]
+    command = [sys.executable, "-m", "prefect", "deployment", "schedule", "create", "watch/watch"]
     subprocess.run(
         [*command, "--interval", "12", "--replace", "-y"],
         env=dict(os.environ) | {"PREFECT_API_URL": up.api},
