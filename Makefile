@@ -20,9 +20,10 @@ check: setup ## format, lint, types, dependency rules
 	$(BIN)/lint-imports
 	$(BIN)/deptry .
 
-test: setup ## run the tests; ARGS goes to pytest: make test ARGS="-k merge"
+# In the order of the folders: the browser's and the flows' tests take longest, and the small ones fill the gaps.
+test: setup ## run the tests, a file on each core; ARGS goes to pytest: make test ARGS="-k merge"
 	$(BIN)/suture toolchain install
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 demo: setup ## the whole pipeline on a small real model; a second time everything is found in the store
 	$(BIN)/suture toolchain install

@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # a shell that starts us in the background has it ignored, by everything we start: nothing could be interrupted
     signal.signal(signal.SIGINT, signal.default_int_handler)
+if "PYTEST_XDIST_WORKER" in os.environ:
+    # beside other tests: threads that wait for each other are much slower than one alone
+    os.environ.setdefault("SUTURE_THREADS", "1")
 os.environ["HF_ENDPOINT"] = "http://127.0.0.1:9"  # nobody answers there: no test asks the real hub
 os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
 
