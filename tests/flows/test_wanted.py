@@ -17,7 +17,7 @@ NAME = "maintain/wanted"
 
 
 def start(wanted: Wanted) -> FlowRun:
-    return wanted.start(NAME, {}, ["more"])
+    return wanted.start(NAME, {"maintenance": {}}, ["more"])
 
 
 @pytest.mark.usefixtures("server")
