@@ -55,7 +55,12 @@ def test_an_image_runs_as_nobody_and_says_how_it_is(target: str, stages: dict[st
     assert "deployments.health" in values["HEALTHCHECK"]
     assert values["ENTRYPOINT"] == '["/opt/suture/docker/entrypoint"]'
     written = [value for instruction, value in stages[target] if instruction == "COPY"]
-    assert not [value for value in written if "--chown" in value]  # its code is not its to change
+    copied = [value for value in written if "--from" in value]
+    assert copied
+    assert all("--chown=0:0" in value for value in copied), "builders differ in whose they are otherwise"
+    assert not [
+        value for value in written if value not in copied and "--chown" in value
+    ]  # its code is not its to change
 
 
 def test_no_secret_can_stay_in_a_layer(stages: dict[str, list[tuple[str, str]]]) -> None:
