@@ -20,6 +20,7 @@ from suture.store import RunRecord, Store
 from suture.sweep.plan import SweepPlan
 from suture.sweep.points import Point
 
+LOWEST = "lowest perplexity"
 NO_DIFFERENCE = "no detectable difference"
 
 
@@ -125,22 +126,32 @@ def judge(measured: Sequence[tuple[SweepRow, ArmData | None]]) -> tuple[SweepRow
     rows: list[SweepRow] = []
     for place, (row, _) in enumerate(measured):
         apart, adjusted = perplexities.get(place, (None, None))
-        rivalry = tests.get(place)
-        update = {"difference": apart, "adjusted": adjusted, "tests": rivalry}
-        verdict = _verdict(apart, adjusted, rivalry, is_measured=place in arms, is_lowest=_is_lowest(place, arms))
-        rows.append(row.model_copy(update={**update, "verdict": verdict}))
+        found = row.model_copy(update={"difference": apart, "adjusted": adjusted, "tests": tests.get(place)})
+        verdict = "not finished"
+        if place in arms:
+            is_best = bool(tests) and place == _most_passed(arms)
+            verdict = _verdict(found, is_lowest=_is_lowest(place, arms), is_best=is_best)
+        rows.append(found.model_copy(update={"verdict": verdict}))
     return tuple(rows)
 
 
-def _verdict(
-    apart: Difference | None, adjusted: float | None, rivalry: Rivalry | None, *, is_measured: bool, is_lowest: bool
-) -> str:
-    found: list[str] = ["lowest perplexity"] if is_lowest else []
-    if apart is not None and adjusted is not None and adjusted < 1 - CONFIDENCE:
-        found.append("higher perplexity" if apart.value > 0 else "lower perplexity")
-    if rivalry is not None and rivalry.is_detectable:
+def _verdict(row: SweepRow, *, is_lowest: bool, is_best: bool) -> str:
+    """Return what a measured row's numbers support.
+
+    Args:
+        row: With the comparisons.
+        is_lowest: Whether perplexities were compared with its own.
+        is_best: Whether tests were compared with its own.
+    """
+    found: list[str] = [LOWEST] if is_lowest else []
+    if row.difference is not None and row.adjusted is not None and row.adjusted < 1 - CONFIDENCE:
+        found.append("higher perplexity" if row.difference.value > 0 else "lower perplexity")
+    if row.perplexity is not None and row.difference is None and not is_lowest:
+        found.append("perplexity not compared")  # of other texts
+    if row.tests is not None and row.tests.is_detectable:
         found.append("fewer tests")
-    return ", ".join(found) or (NO_DIFFERENCE if is_measured else "not finished")
+    is_compared = is_best or row.difference is not None or row.tests is not None
+    return ", ".join(found) or (NO_DIFFERENCE if is_compared else "not compared")
 
 
 def _lowest(arms: Mapping[int, ArmData]) -> int | None:
@@ -151,6 +162,11 @@ def _lowest(arms: Mapping[int, ArmData]) -> int | None:
 
 def _is_lowest(place: int, arms: Mapping[int, ArmData]) -> bool:
     return len(arms) > 1 and place == _lowest(arms)
+
+
+def _most_passed(arms: Mapping[int, ArmData]) -> int | None:
+    asked = {place: arm.passed or 0 for place, arm in arms.items() if arm.tests}
+    return max(asked, key=asked.__getitem__, default=None)
 
 
 def _by_perplexity(arms: Mapping[int, ArmData]) -> dict[int, tuple[Difference, float]]:
@@ -170,11 +186,8 @@ def _by_perplexity(arms: Mapping[int, ArmData]) -> dict[int, tuple[Difference, f
 
 def _by_tests(arms: Mapping[int, ArmData]) -> dict[int, Rivalry]:
     """Return each row against the one that passed most of the same tests."""
-    asked = {place: arm for place, arm in arms.items() if arm.tests}
-    if not asked:
+    best = _most_passed(arms)
+    if best is None:
         return {}
-    best = max(asked, key=lambda place: asked[place].passed or 0)
-    pairs = {
-        place: (asked[best], arm) for place, arm in asked.items() if place != best and comparable(asked[best], arm)
-    }
+    pairs = {place: (arms[best], arm) for place, arm in arms.items() if place != best and comparable(arms[best], arm)}
     return dict(zip(pairs, compare_pairs(list(pairs.values())), strict=True))

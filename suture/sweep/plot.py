@@ -6,11 +6,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from operator import itemgetter
 from typing import TYPE_CHECKING
 
 from suture.report.plots import PALETTE, drawn
 from suture.statistics import CONFIDENCE, Z
-from suture.sweep.compare import SweepData, SweepRow
+from suture.sweep.compare import LOWEST, SweepData, SweepRow
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -49,12 +50,13 @@ def _label(row: SweepRow, *, several: bool) -> str:
 
 
 def _colour(row: SweepRow) -> str:
-    equals_best = row.adjusted is None or row.adjusted >= 1 - CONFIDENCE
-    return PALETTE["healed" if equals_best else "reference"]
+    if row.adjusted is None:
+        return PALETTE["healed" if LOWEST in row.verdict else "reference"]
+    return PALETTE["healed" if row.adjusted >= 1 - CONFIDENCE else "reference"]
 
 
 def _against_number(axes: Axes, data: SweepData, rows: Sequence[SweepRow], places: dict[str, float]) -> None:
-    points = sorted((places[row.values[0]], row) for row in rows)
+    points = sorted(((places[row.values[0]], row) for row in rows), key=itemgetter(0))
     line = [(at, row.perplexity.value) for at, row in points if row.perplexity is not None]
     axes.plot(*zip(*line, strict=True), color=PALETTE["rule"], linewidth=1.2, zorder=1)
     for at, row in points:

@@ -48,7 +48,8 @@ def points_of(sweep: Sweep) -> tuple[Point, ...]:
     the files before quantization made once for all of them.
 
     Raises:
-        RecipeError: When a field is none of the recipe's, or a value is not right for it, naming field and value.
+        RecipeError: When a field is none of the recipe's, or a value is not right for it, naming field and value; or
+            when two points are the same.
     """
     combinations = list(itertools.islice(itertools.product(*(axis.values for axis in sweep.grid)), _MOST_POINTS + 1))
     if len(combinations) > _MOST_POINTS:
@@ -60,6 +61,7 @@ def points_of(sweep: Sweep) -> tuple[Point, ...]:
         )
     content = sweep.recipe.model_dump(mode="json")
     recipes = [_recipe(content, sweep.grid, values) for values in combinations]
+    _require_distinct(sweep.grid, combinations, recipes)
     models: dict[str, int] = {}
     points: list[Point] = []
     for number, (values, recipe) in enumerate(zip(combinations, recipes, strict=True), start=1):
@@ -70,12 +72,30 @@ def points_of(sweep: Sweep) -> tuple[Point, ...]:
     return tuple(points)
 
 
+def _require_distinct(grid: Sequence[Axis], combinations: Sequence[Sequence[str]], recipes: Sequence[Recipe]) -> None:
+    """Refuse what would be run and compared as two points and is one: `0.5` and `0.50`, or a field given twice."""
+    seen: dict[str, Sequence[str]] = {}
+    for values, recipe in zip(combinations, recipes, strict=True):
+        content = recipe.model_dump_json()
+        if content in seen:
+            raise RecipeError(
+                "Two points of the sweep are the same.",
+                where="grid",
+                found=f"{_chosen(grid, seen[content])}; {_chosen(grid, values)}",
+                way_out="Give each field once, and each of its values once.",
+            )
+        seen[content] = values
+
+
+def _chosen(grid: Sequence[Axis], values: Sequence[str]) -> str:
+    return ", ".join(f"{axis.field}={value}" for axis, value in zip(grid, values, strict=True))
+
+
 def _recipe(content: dict[str, JsonValue], grid: Sequence[Axis], values: Sequence[str]) -> Recipe:
     changed = copy.deepcopy(content)
     for axis, value in zip(grid, values, strict=True):
         _put(changed, axis.field, _parsed(axis.field, value))
-    chosen = ", ".join(f"{axis.field}={value}" for axis, value in zip(grid, values, strict=True))
-    return parse_recipe(changed, where=f"the point {chosen}", folder=Path.cwd())
+    return parse_recipe(changed, where=f"the point {_chosen(grid, values)}", folder=Path.cwd())
 
 
 def _parsed(field: str, text: str) -> JsonValue:

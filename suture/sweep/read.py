@@ -78,13 +78,7 @@ def _axis(field: str, values: object, where: str | Path) -> Axis:
         raise RecipeError(
             "A field of the sweep has no list of values.", where=f"{where}: {field}", expected="[VALUE, VALUE]"
         )
-    texts = tuple(_yaml(value) for value in cast("list[Any]", values))
-    doubled = sorted({text for text in texts if texts.count(text) > 1})
-    if doubled:
-        raise RecipeError(
-            "A field of the sweep is given a value twice.", where=f"{where}: {field}", found=", ".join(doubled)
-        )
-    return Axis(field=field, values=texts)
+    return Axis(field=field, values=tuple(_yaml(value) for value in cast("list[Any]", values)))
 
 
 def _yaml(value: object) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -59,7 +60,7 @@ def test_a_long_name_leaves_room_for_the_number(pico_recipe: Path) -> None:
         ("merge.base.x=1", "expected: nothing below 'a'"),
         ("heal.rank=0", "where:    the point heal.rank=0\n  found:    \n    heal.rank: Input should be greater than"),
         ("merge.base=nobody", "where:    the point merge.base=nobody"),
-        ("heal.rank=2,2", "given a value twice"),
+        ("heal.rank=2,2", "Two points of the sweep are the same."),
         ("heal.rank", "expected: FIELD=VALUE,VALUE"),
         ("heal.rank=[2", "The values are not YAML."),
         (f"heal.seed={','.join(map(str, range(201)))}", "expected: at most 200"),
@@ -69,6 +70,15 @@ def test_what_is_wrong_is_named(pico_recipe: Path, text: str, told: str) -> None
     with pytest.raises(RecipeError) as caught:
         points_of(sweep(pico_recipe, text))
     assert told in str(caught.value)
+
+
+def test_two_points_that_are_one_are_refused_however_they_are_written(pico_recipe: Path) -> None:
+    asked = sweep(pico_recipe, "heal.rank=2,4")
+    axes = (Axis(field="heal.learning_rate", values=("0.001", "1.0e-3")),)
+    with pytest.raises(RecipeError, match=r"heal.learning_rate=0.001; heal.learning_rate=1.0e-3"):
+        points_of(asked.model_copy(update={"grid": axes}))
+    with pytest.raises(RecipeError, match=r"Two points of the sweep are the same"):
+        points_of(asked.model_copy(update={"grid": asked.grid * 2}))
 
 
 def test_a_file_may_hold_the_sweep(pico_recipe: Path) -> None:
@@ -152,6 +162,11 @@ def test_only_what_is_more_than_noise_is_called_a_difference(store: Store) -> No
         "higher perplexity",
         "not finished",
     ]
+    alone = {"perplexities": {}, "tests": ()}
+    others = judge([point(1, arm), point(2, arm, **alone), point(3, arm, **alone, perplexity=None)])
+    assert [row.verdict for row in others] == ["lowest perplexity", "perplexity not compared", "not compared"]
+    in_tests = [point(number, arm, perplexity=None) for number in (1, 2)]
+    assert {row.verdict for row in judge(in_tests)} == {"no detectable difference"}
     assert rows[0].difference is None
     assert rows[2].difference
     assert rows[2].difference.value == pytest.approx(0.2, abs=0.01)
@@ -176,20 +191,26 @@ def test_only_what_is_more_than_noise_is_called_a_difference(store: Store) -> No
 
 
 def test_a_single_axis_of_numbers_is_the_plot_s_axis(store: Store) -> None:
+    from suture.report.plots import PALETTE
     from suture.sweep.plot import sweep_plot
+
+    def plotted(rows: Sequence[SweepRow], *values: str) -> str:
+        valued = tuple(row.model_copy(update={"values": (value,)}) for row, value in zip(rows, values, strict=True))
+        axis = AxisData(field="merge.t", values=values)
+        return sweep_plot(SweepData(name="s", recipe="s", axes=(axis,), rows=valued)) or ""
 
     arm = next(arm for arm in gather(store, demo_run(store)).arms if arm.role == "healed")
     rows = judge([point(1, arm), point(2, arm, **harder(arm, 0.1))])
-    numbers = SweepData(name="s", recipe="s", axes=(AxisData(field="merge.t", values=("1", "2")),), rows=rows)
-    words = numbers.model_copy(
-        update={
-            "axes": (AxisData(field="merge.t", values=("x", "y")),),
-            "rows": tuple(row.model_copy(update={"values": (value,)}) for row, value in zip(rows, "xy", strict=True)),
-        }
-    )
-    assert "merge.t" in (sweep_plot(numbers) or "")
-    assert "2: y" in (sweep_plot(words) or "")
-    assert sweep_plot(numbers.model_copy(update={"rows": judge([point(1, None)])})) is None
+    assert "merge.t" in plotted(rows, "1", "2")
+    assert "merge.t" in plotted(rows, "1", "1.0"), "both at one place"
+    assert "2: y" in plotted(rows, "x", "y")
+    assert plotted(judge([point(1, None)]), "1") == ""
+
+    other_texts = judge([point(1, arm), point(2, arm, perplexities={})])
+    greens = [
+        plotted(each, "1", "2").count(PALETTE["healed"]) for each in (rows, other_texts, judge([point(1, arm)] * 2))
+    ]
+    assert greens[0] == greens[1] < greens[2], "green is what was compared, and is as good"
 
 
 def test_axis_needs_values() -> None:
