@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import importlib.util
 import runpy
+import shlex
 import shutil
 import sys
 from collections.abc import Sequence
@@ -22,7 +23,8 @@ from suture.doctor.commands import output_of
 from suture.doctor.form import Finding, broken, ok, warning
 from suture.errors import ProcessError
 
-_PIP = f"{sys.executable} -m pip install"
+_PYTHON = shlex.quote(sys.executable)
+_PIP = f"{_PYTHON} -m pip install"
 _TORCH = "'torch>=2.11,<2.15'"
 
 _LOWEST_DRIVER = {11: 450, 12: 525, 13: 580}
@@ -49,13 +51,13 @@ class Gpu:
         name: As nvidia-smi calls it.
         capability: Compute capability.
         driver: Version of the driver, such as `570.86.15`.
-        memory: MiB.
+        memory: MiB; None where the driver does not tell, as with memory that is shared with the processor.
     """
 
     name: str
     capability: tuple[int, int]
     driver: str
-    memory: int
+    memory: int | None
 
 
 @dataclass(frozen=True)
@@ -110,7 +112,7 @@ def judge(gpus: Sequence[Gpu], torch: Torch) -> Finding:
     if misfit is not None:
         return broken(f"{said} with {built}: {misfit}", _other_torch(driver, gpus))
     if torch.error:
-        tell = f"{sys.executable} -c 'import torch; torch.zeros(1, device=\"cuda\")'"
+        tell = f"{_PYTHON} -c 'import torch; torch.zeros(1, device=\"cuda\")'"
         return broken(f"{said} with {built}: {torch.error}", tell)
     return ok(f"{said} with {built}")
 
@@ -176,7 +178,7 @@ def parse_gpus(output: str) -> list[Gpu]:
         with suppress(ValueError):
             name, capability, driver, memory = parts
             major, _, minor = capability.partition(".")
-            found.append(Gpu(name, (int(major), int(minor)), driver, int(memory)))
+            found.append(Gpu(name, (int(major), int(minor)), driver, int(memory) if memory.isdecimal() else None))
     return found
 
 
@@ -214,7 +216,8 @@ def _new_driver(lowest: int) -> str:
 
 
 def _names(gpus: Sequence[Gpu]) -> str:
-    first = f"{gpus[0].name} ({gpus[0].memory / 1024:.0f} GiB)"
+    memory = gpus[0].memory
+    first = f"{gpus[0].name} ({'memory unknown' if memory is None else f'{memory / 1024:.0f} GiB'})"
     return first if len(gpus) == 1 else f"{len(gpus)} GPUs, first {first}"
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import shlex
 import tempfile
 from contextlib import suppress
@@ -13,6 +14,7 @@ from suture.doctor.form import Finding, broken, ok, warning
 from suture.progress import human_bytes
 from suture.settings import settings
 from suture.store import locks
+from suture.store.admission import memory_of_this_machine
 from suture.store.disk import free_bytes
 
 _GB = 1_000_000_000
@@ -88,10 +90,15 @@ def disk_type(folder: Path) -> str:
     best, found = -1, ""
     with suppress(OSError):
         for line in Path("/proc/self/mountinfo").read_text().splitlines():
-            mount, kind = Path(line.split()[4]), line.partition(" - ")[2].split()[0]
+            mount, kind = Path(_unescaped(line.split()[4])), line.partition(" - ")[2].split()[0]
             if folder.resolve().is_relative_to(mount) and len(mount.parts) >= best:
                 best, found = len(mount.parts), kind
     return found
+
+
+def _unescaped(field: str) -> str:
+    """Return a field of mountinfo as it is: spaces and the like are written there in octal."""
+    return re.sub(r"\\([0-7]{3})", lambda found: chr(int(found[1], 8)), field)
 
 
 def _locks_hold(file: Path) -> bool:
@@ -104,7 +111,8 @@ def _locks_hold(file: Path) -> bool:
 
 
 def _existing(folder: Path) -> Path:
-    return next(path for path in (folder.absolute(), *folder.absolute().parents) if path.is_dir())
+    """Return a folder, or the first above it that there is: it may be a file, or a link to nowhere."""
+    return next(path for path in (folder.absolute(), *folder.absolute().parents) if os.path.lexists(path))
 
 
 def _elsewhere(variable: str) -> str:
@@ -120,23 +128,11 @@ def _more_room(variable: str) -> str:
 
 def check_memory() -> Finding:
     """Look at how much memory there is, and is left."""
-    page = os.sysconf("SC_PAGE_SIZE")
-    limits = [limit for path in _CGROUP_LIMITS if (limit := _number(path)) is not None]
-    there = min([os.sysconf("SC_PHYS_PAGES") * page, *limits])
-    left = _available()
-    said = f"{human_bytes(there)}, {human_bytes(min(left, there))} of it free"
+    there = memory_of_this_machine()
+    said = f"{human_bytes(there)}, {human_bytes(min(_available(), there))} of it free"
     if there < _LITTLE_MEMORY:
         return warning(f"{said}: enough for models up to 1 B parameters", "suture plan recipes/demo-stack.yaml")
     return ok(said)
-
-
-_CGROUP_LIMITS = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
-
-
-def _number(path: Path) -> int | None:
-    with suppress(OSError, ValueError):  # not there, or `max`
-        return int(path.read_text())
-    return None
 
 
 def _available() -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import shlex
 import shutil
 import sys
 
@@ -11,28 +12,32 @@ from suture.bench.sandbox.backend import backend
 from suture.doctor.commands import output_of
 from suture.doctor.form import Finding, broken, ok, warning
 from suture.errors import ProcessError, ToolError
-from suture.gguf.toolchain import Toolchain, find
+from suture.gguf.toolchain import Origin, Toolchain, find
 from suture.settings import settings
 
+_PYTHON = shlex.quote(sys.executable)
 _COMPILERS = ("c++", "g++", "clang++")
 
 
 def check_llama_cpp() -> Finding:
     """Run llama.cpp, and see whether it uses the GPU."""
-    found = find(settings())
+    try:
+        found = find(settings())
+    except (ProcessError, OSError) as error:  # one that others built is run, to know its version
+        return broken(_reason(error), _managed("path" if settings().llama_cpp is None else "folder"))
     if found is None:
         return _no_llama_cpp()
     try:
         output_of(found.binary("llama-server"), "--version")
     except (ProcessError, OSError) as error:
-        reason = error.tail.splitlines()[-1:] if isinstance(error, ProcessError) else [str(error)]
-        return broken(f"{found.binaries} does not run: {' '.join(reason)}", _rebuild(found))
+        remove = f"rm -r {shlex.quote(str(found.binaries))} && " if found.origin == "managed" else ""
+        return broken(_reason(error), f"{remove}{_managed(found.origin)}")
     said = f"{found.version}, {found.origin}"
     if shutil.which("nvidia-smi") is None:
         return ok(said)
     if _uses_gpu(found):
         return ok(f"{said}, with CUDA")
-    return warning(f"{said}, built without CUDA: it measures on the processor", "suture toolchain install --cuda")
+    return warning(f"{said}, built without CUDA: it measures on the processor", _managed(found.origin, "--cuda"))
 
 
 def _no_llama_cpp() -> Finding:
@@ -41,10 +46,18 @@ def _no_llama_cpp() -> Finding:
     return broken("not there, and no C++ compiler to build it", "sudo apt install g++ && suture toolchain install")
 
 
-def _rebuild(found: Toolchain) -> str:
-    if found.origin == "managed":
-        return f"rm -r {found.binaries} && suture toolchain install"
-    return "unset SUTURE_LLAMA_CPP && suture toolchain install"
+def _reason(error: ProcessError | OSError) -> str:
+    if isinstance(error, OSError):
+        return f"llama.cpp does not run: {error}"
+    return " ".join([error.problem, *error.tail.splitlines()[-1:]])
+
+
+def _managed(origin: Origin, *options: str) -> str:
+    """Return how to have the managed build; one that the user names, or that is on PATH, goes before it."""
+    install = " ".join(["suture toolchain install", *options])
+    if origin == "path":
+        return f"# take {shutil.which('llama-server')} off PATH; then: {install}"
+    return f"unset SUTURE_LLAMA_CPP && {install}" if origin == "folder" else install
 
 
 def _uses_gpu(found: Toolchain) -> bool:
@@ -65,7 +78,7 @@ def check_browser() -> Finding:
     """Start Chromium, as the tests of pages do."""
     from suture.bench.frontend.browser import open_browser
 
-    pip = f"{sys.executable} -m pip install 'playwright>=1.65'"
+    pip = f"{_PYTHON} -m pip install 'playwright>=1.65'"
     if importlib.util.find_spec("playwright") is None:
         return warning(
             "no Playwright: pages that models write are only read", f"{pip} && playwright install chromium"
@@ -73,11 +86,11 @@ def check_browser() -> Finding:
     try:
         with open_browser() as browser:
             if browser is None:
-                fetch = f"{sys.executable} -m playwright install --with-deps chromium"
+                fetch = f"{_PYTHON} -m playwright install --with-deps chromium"
                 return warning("no Chromium: pages that models write are only read", fetch)
             return ok(browser.do(lambda: f"Chromium {browser.connection().version}"))
     except ToolError as error:
-        fetch = f"unset SUTURE_CHROMIUM && {sys.executable} -m playwright install --with-deps chromium"
+        fetch = f"unset SUTURE_CHROMIUM && {_PYTHON} -m playwright install --with-deps chromium"
         return broken(f"{error.problem} {error.found or error.where}", fetch)
 
 

@@ -31,6 +31,10 @@ _CONVERTER_FOLDERS = (".", "..", "../..")
 """From the binaries: a release archive, `llama.cpp/bin`, `llama.cpp/build/bin`."""
 
 
+Origin = Literal["folder", "path", "managed"]
+"""Named by the user, found on PATH, or built by us."""
+
+
 @dataclass(frozen=True)
 class Toolchain:
     """A llama.cpp that can be run.
@@ -43,7 +47,7 @@ class Toolchain:
         flags: CMake options of the managed build.
     """
 
-    origin: Literal["folder", "path", "managed"]
+    origin: Origin
     binaries: Path
     converter: Path
     version: str
@@ -214,7 +218,7 @@ def _missing(folder: Path, names: Iterable[str] = REQUIRED) -> list[str]:
     return [name for name in names if shutil.which(name, path=str(folder)) is None]
 
 
-def _outside(origin: Literal["folder", "path"], binaries: Path, settings: Settings) -> Toolchain:
+def _outside(origin: Origin, binaries: Path, settings: Settings) -> Toolchain:
     own = _converter_beside(binaries)
     converter = own or sources.converter_folder(settings.cache)
     files = [*_programs(binaries), *(_scripts(own) if own else ())]

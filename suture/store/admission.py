@@ -22,7 +22,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from suture.progress import Progress, human_bytes
 from suture.store import locks
-from suture.store.disk import disk_full, free_bytes, is_for_want_of_room
+from suture.store.disk import free_bytes, out_of_room
 from suture.store.durable import walk_files
 from suture.store.host import machine_id
 from suture.store.store import Store
@@ -64,8 +64,13 @@ class Room:
 
 def room_of_this_machine(store: Store) -> Room:
     """Return what steps may take."""
-    memory = min([os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"), *_cgroup_limits()])
+    memory = memory_of_this_machine()
     return Room(memory - max(_RESERVED_LEAST, round(_RESERVED_SHARE * memory)), free_bytes(store.root))
+
+
+def memory_of_this_machine() -> int:
+    """Return the bytes of memory that there are, or that this container may take."""
+    return min([os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"), *_cgroup_limits()])
 
 
 @contextlib.contextmanager
@@ -133,9 +138,10 @@ class _Queue:
         try:
             place.write_text(claim.model_dump_json())
         except OSError as error:
-            if not is_for_want_of_room(error, self._store.root):
+            explained = out_of_room(error, self._store.root)
+            if explained is None:
                 raise
-            raise disk_full(self._store.root, needed=None) from error
+            raise explained from error
 
     def _obstacle(self, claim: Claim, holding: Sequence[Claim], ahead: Sequence[Claim]) -> str:
         if ahead:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import time
 from collections.abc import Callable
@@ -16,6 +17,8 @@ from suture.doctor.network import check_hub, check_remote, judge_answer
 from suture.doctor.python import check_packages, judge_packages, judge_python
 from suture.doctor.tools import check_browser, check_llama_cpp
 from suture.errors import HostError
+from suture.gguf.build import build_for_cpu
+from suture.gguf.toolchain import REQUIRED
 from suture.settings import settings
 from suture.show.doctor import mends
 
@@ -114,6 +117,14 @@ def test_a_folder_that_is_not_there_yet(tmp_path: Path, setting: Callable[..., N
     assert list(tmp_path.iterdir()) == []
 
 
+def test_what_is_in_a_folder_s_way(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    (tmp_path / "link").symlink_to(tmp_path / "not mounted")
+    for place in ("file", "file/store", "link", "link/store"):
+        found = check_folder("SUTURE_STORE", tmp_path / place, little=0)
+        assert (found.state, found.mend) == ("broken", 'export SUTURE_STORE="$HOME/suture-store"'), place
+
+
 def test_a_full_disk_and_a_small_one(tmpfs: Callable[[int], Path]) -> None:
     folder = tmpfs(1_000_000)
     small = check_folder("SUTURE_STORE", folder, little=GB)
@@ -124,6 +135,10 @@ def test_a_full_disk_and_a_small_one(tmpfs: Callable[[int], Path]) -> None:
         (folder / "everything").write_bytes(b"0" * 2_000_000)
     full = check_folder("SUTURE_STORE", folder, little=GB)
     assert full == Finding(state="broken", found=f"{folder}: the disk is full", mend="suture store gc --keep-runs 3")
+
+
+def test_a_disk_with_a_space_in_its_name(tmpfs: Callable[..., Path]) -> None:
+    assert disk_type(tmpfs(1_000_000, "my disk")) == "tmpfs"
 
 
 def test_a_folder_that_cannot_be_written(tmpfs: Callable[[int], Path]) -> None:
@@ -158,15 +173,26 @@ def test_no_llama_cpp_and_nothing_to_build_it(
     assert check_llama_cpp().mend == "sudo apt install g++ && suture toolchain install"
 
 
-def test_a_llama_cpp_that_does_not_run(tmp_path: Path, setting: Callable[..., None]) -> None:
-    for name in ("llama-quantize", "llama-server", "llama-perplexity"):
-        program = tmp_path / name
-        program.write_text("#!/bin/sh\necho libcudart.so.13: cannot open shared object file >&2\nexit 127\n")
-        program.chmod(0o755)
-    setting("SUTURE_LLAMA_CPP", tmp_path)
+def test_a_llama_cpp_that_does_not_run(
+    tmp_path: Path, setting: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    setting("SUTURE_CACHE", tmp_path / "my cache")
+    managed = build_for_cpu().folder(settings().cache)
+    for folder in (tmp_path, managed):
+        folder.mkdir(parents=True, exist_ok=True)
+        for name in REQUIRED:
+            program = folder / name
+            program.write_text("#!/bin/sh\necho libcudart.so.13: cannot open shared object file >&2\nexit 127\n")
+            program.chmod(0o755)
     found = examine({"llama.cpp": check_llama_cpp})["llama.cpp"]
     assert found.state == "broken"
     assert "libcudart.so.13" in found.found
+    assert found.mend == f"rm -r '{managed}' && suture toolchain install"
+
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    assert check_llama_cpp().mend == f"# take {tmp_path / 'llama-server'} off PATH; then: suture toolchain install"
+    setting("SUTURE_LLAMA_CPP", tmp_path)
+    assert check_llama_cpp().mend == "unset SUTURE_LLAMA_CPP && suture toolchain install"
 
 
 def test_a_chromium_that_is_not_there(tmp_path: Path, setting: Callable[..., None]) -> None:

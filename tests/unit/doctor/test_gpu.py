@@ -87,6 +87,9 @@ def test_what_nvidia_smi_writes() -> None:
         Gpu("NVIDIA GeForce RTX 5090", (12, 0), "580.95.05", 32607),
     ]
     assert parse_gpus("No devices were found\n") == []
+    (shared,) = parse_gpus("NVIDIA GB10, 12.1, 580.95.05, [N/A]\n")
+    assert shared == Gpu("NVIDIA GB10", (12, 1), "580.95.05", None)
+    assert "NVIDIA GB10 (memory unknown)" in judge([shared], Torch("2.13.0", (13, 0))).found
 
 
 @pytest.mark.parametrize(
