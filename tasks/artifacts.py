@@ -1,18 +1,22 @@
 """What a person looks at on the pages of a run and of its steps.
 
 Keys stay the same from run to run, so that Prefect shows what became of them over time. A step that was found in the
-store shows nothing: the run that built it did, and the report shows all.
+store shows nothing: the run that built it did, and the report shows all. Nothing fails because it cannot be shown.
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import re
 import socket
+from collections.abc import Generator
 from typing import Any
 
+import httpx
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
+from prefect.logging import get_run_logger
 from prefect.runtime import flow_run
 
 from suture.progress import human_bytes
@@ -25,6 +29,15 @@ from suture.store import Store
 
 _LOSS_ROWS = 60
 """A table of a thousand steps is read by nobody; losses.jsonl in the artifact has them all."""
+
+
+@contextlib.contextmanager
+def if_server_answers() -> Generator[None]:
+    """Leave out what the server does not take: a training of hours has not failed because it is away for a moment."""
+    try:
+        yield
+    except httpx.HTTPError as error:
+        get_run_logger().warning("the server did not take what was to be shown on this page: %r", error)
 
 
 def artifact_key(*words: str) -> str:
@@ -44,6 +57,7 @@ def own_slug(name: str) -> str:
     return plain if plain == name else f"{plain}-{hashlib.sha256(name.encode()).hexdigest()[:4]}"
 
 
+@if_server_answers()
 def show_report(store: Store, run: str) -> None:
     """Show a run's report: first of all where it lies, and how to see it in a terminal."""
     files = load_report(store, run)
@@ -78,6 +92,7 @@ def show_report(store: Store, run: str) -> None:
     create_markdown_artifact(files.markdown.read_text(), key=artifact_key("report"), description=where)
 
 
+@if_server_answers()
 def show_losses(planned: PlannedStep, outcome: Outcome) -> None:
     """Show how the loss of a training went."""
     if outcome.cached:
@@ -109,6 +124,7 @@ def show_losses(planned: PlannedStep, outcome: Outcome) -> None:
         )
 
 
+@if_server_answers()
 def show_tests(planned: PlannedStep, outcome: Outcome) -> None:
     """Show how a model answered each test."""
     facts: dict[str, Any] = outcome.artifact.facts

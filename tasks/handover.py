@@ -13,8 +13,9 @@ Whoever wants an artifact joins the run that is making it.
 
 from __future__ import annotations
 
+import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 
 import httpx
@@ -69,23 +70,45 @@ def build_on_gpu(planned: PlannedStep) -> Outcome:
 def _ask_worker(planned: PlannedStep, store: Store, view: StepView) -> Artifact | None:
     """Return what the GPU worker made; None when there is no worker to ask."""
     with get_client(sync_client=True) as client:
+        waiting = _handed_over(client, planned, store, view)
+        state = waiting and waiting.for_end()
+        if waiting is None or state is None:
+            return None
+        waiting.require_completed(state)
+    return _collected(planned, store, view)
+
+
+def _handed_over(client: SyncPrefectClient, planned: PlannedStep, store: Store, view: StepView) -> _Waiting | None:
+    """Give the order, unless somebody has; None when there is no worker to give it to."""
+    with _answering(planned):
         deployment = _deployment(client)
         if deployment is None or not _has_worker(client, deployment):
             lacking = f"no deployment {DEPLOYMENT}" if deployment is None else "no worker is online for it"
             view.say(f"training here: {lacking}")
             return None
         wanted = Wanted.look(client, planned.key, f"heal-{planned.key[:16]}")
-        if wanted.running is None:
-            _push_parents(planned, store, view)
+    if wanted.running is None:
+        _push_parents(planned, store, view)
+    with _answering(planned):
         run = wanted.running or _start(wanted, planned)
-        said = "the GPU worker has this already" if wanted.running else "handed over to the GPU worker"
-        view.say(f"{said}: {_address(run)}")
-        waiting = _Waiting(client, deployment, run, view, joined=wanted.running is not None)
-        state = waiting.for_end()
-        if state is None:
-            return None
-        waiting.require_completed(state)
-    return _collected(planned, store, view)
+    joined = not wanted.is_own(run)
+    said = "the GPU worker has this already" if joined else "handed over to the GPU worker"
+    view.say(f"{said}: {_address(run)}")
+    return _Waiting(client, deployment, run, view, joined=joined)
+
+
+@contextlib.contextmanager
+def _answering(planned: PlannedStep) -> Generator[None]:
+    """Let the step be tried again when the server is away; an order that it took all the same is found then."""
+    try:
+        yield
+    except httpx.TransportError as error:
+        raise TransientError(
+            "The Prefect server does not answer.",
+            where=planned.label,
+            found=repr(error),
+            way_out="Run the same command again once it does.",
+        ) from error
 
 
 def _push_parents(planned: PlannedStep, store: Store, view: StepView) -> None:

@@ -5,6 +5,7 @@ Whoever wants a point joins the run that is making it, whichever sweep has start
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -15,6 +16,7 @@ import httpx
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
+from prefect.client.schemas.objects import FlowRun
 from prefect.exceptions import ObjectNotFound
 from prefect.states import Cancelling
 
@@ -24,7 +26,7 @@ from suture.report.plots import data_uri
 from suture.store import canonical_json
 from suture.sweep import NOTE, PlannedPoint, Point, SweepData, table_rows
 from suture.sweep.plot import sweep_plot
-from tasks.artifacts import own_slug
+from tasks.artifacts import if_server_answers, own_slug
 from tasks.progress import Stopped
 from tasks.wanted import Wanted
 
@@ -72,8 +74,10 @@ class _Fleet:
     def run(self, at_once: int) -> None:
         """Keep so many runs under way until all have ended."""
         while self._waiting or self._under_way:
-            while self._waiting and len(self._under_way) < at_once:
-                self._launch(self._waiting.popleft().point)
+            with contextlib.suppress(httpx.TransportError):  # while the server is away, none is started
+                while self._waiting and len(self._under_way) < at_once:
+                    self._launch(self._waiting[0].point)
+                    self._waiting.popleft()
             if stopping.wait(_POLL_SECONDS):
                 raise Stopped
             self._look()
@@ -90,19 +94,21 @@ class _Fleet:
         """Join the run that makes a point, or start one."""
         identity = _identity(point)
         wanted = Wanted.look(self._client, f"sweep-{identity}", f"point:{identity}")
-        run = wanted.running
-        if run is None:
-            parameters = {"recipe": point.recipe.model_dump(mode="json")}
-            try:
-                run = wanted.start(DEPLOYMENT, parameters, [f"sweep:{self._name}"])
-            except ObjectNotFound as error:
-                raise HostError(
-                    "There is no such deployment to run the points with.",
-                    where=DEPLOYMENT,
-                    way_out="Deploy it: `suture up` does so.",
-                ) from error
+        run = wanted.running or self._start(wanted, point)
+        if wanted.is_own(run):
             self._ours.add(run.id)
         self._under_way[run.id] = point
+
+    def _start(self, wanted: Wanted, point: Point) -> FlowRun:
+        parameters = {"recipe": point.recipe.model_dump(mode="json")}
+        try:
+            return wanted.start(DEPLOYMENT, parameters, [f"sweep:{self._name}"])
+        except ObjectNotFound as error:
+            raise HostError(
+                "There is no such deployment to run the points with.",
+                where=DEPLOYMENT,
+                way_out="Deploy it: `suture up` does so.",
+            ) from error
 
     def _look(self) -> None:
         """See what has become of the runs; while the server is away, of none."""
@@ -127,6 +133,7 @@ def _identity(point: Point) -> str:
     return hashlib.sha256(content.encode()).hexdigest()[:16]
 
 
+@if_server_answers()
 def show_sweep(data: SweepData) -> None:
     """Show the points side by side on the run's page."""
     rows: list[dict[str, Any]] = [dict(row) for row in table_rows(data)]

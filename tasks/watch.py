@@ -20,7 +20,7 @@ from suture.errors import HostError
 from suture.hub.watch import Due, Look, look_at, start_once
 from suture.recipe import Recipe
 from suture.steps import store_of_this_machine
-from tasks.artifacts import own_slug
+from tasks.artifacts import if_server_answers, own_slug
 from tasks.secrets import take_hub_token
 
 _RECIPE, _REPOSITORY = "suture.recipe", "suture.repository"
@@ -121,6 +121,7 @@ def _reasons(look: Look) -> str:
     return "; ".join(f"{source.repo}: {source.why}" for source in look.sources if source.changed)
 
 
+@if_server_answers()
 def _show(look: Look, started: str) -> None:
     rows: list[Mapping[str, str]] = [
         {

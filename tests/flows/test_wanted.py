@@ -21,20 +21,25 @@ def start(wanted: Wanted) -> FlowRun:
 
 
 @pytest.mark.usefixtures("server")
-def test_one_run_for_all_who_ask_and_another_once_it_has_ended() -> None:
+def test_one_run_for_all_who_ask_and_another_once_it_has_ended(monkeypatch: pytest.MonkeyPatch) -> None:
     def look(client: SyncPrefectClient) -> Wanted:
         return Wanted.look(client, "key", "made:key")
 
     deployment: Any = maintain.to_deployment(name="wanted")
     deployment.apply()
     with get_client(sync_client=True) as client:
-        both = look(client), look(client)
-        first = start(both[0])
-        assert start(both[1]).id == first.id, "both saw none, and got one"
+        one = look(client)
+        monkeypatch.setenv("PREFECT__RUNTIME__FLOW_RUN__ID", "another")
+        other = look(client)
+        monkeypatch.undo()
+        first, same = start(one), start(other)
+        assert same.id == first.id, "both saw none, and got one"
+        assert (one.is_own(first), other.is_own(same)) == (True, False)
         assert set(first.tags) >= {"made:key", "more"}
         running = look(client).running
         assert running is not None
         assert running.id == first.id
+        assert (look(client).is_own(running), other.is_own(running)) == (True, False)
 
         client.set_flow_run_state(first.id, Cancelled(), force=True)
         again = look(client)
