@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Mapping, Set
 from pathlib import Path
 
 from pydantic import JsonValue
@@ -46,11 +46,12 @@ def merge_into(
     """
     _check_is_new(out)
     merges = _needed(recipe)
-    names = {name for _, merge in merges for name in merge.sources}
-    known = {source.name: _folder(source, recipe, progress) for source in recipe.sources if source.name in names}
     scratch = out.with_name(f"{out.name}.partial")
     facts: dict[str, JsonValue] = {}
-    with _scratch_of(scratch, recipe, {name: open_checkpoint(folder) for name, folder in known.items()}):
+    with (
+        _folders(recipe, {name for _, merge in merges for name in merge.sources}, progress) as known,
+        _scratch_of(scratch, recipe, {name: open_checkpoint(folder) for name, folder in known.items()}),
+    ):
         accounts: dict[str, JsonValue] = {}
         for name, merge in merges:
             folder = scratch / "stages" / name if name else scratch
@@ -98,14 +99,25 @@ def _needed(recipe: Recipe) -> list[tuple[str, Merge]]:
     return [*stages, ("", recipe.merge)]
 
 
-def _folder(source: Source, recipe: Recipe, progress: Progress) -> Path:
+@contextlib.contextmanager
+def _folders(recipe: Recipe, names: Set[str], progress: Progress) -> Generator[dict[str, Path]]:
+    """Yield where the sources of these names lie; those in the store are not collected while the block runs."""
+    with contextlib.ExitStack() as held:
+        yield {
+            source.name: _folder(source, recipe, progress, held) for source in recipe.sources if source.name in names
+        }
+
+
+def _folder(source: Source, recipe: Recipe, progress: Progress, held: contextlib.ExitStack) -> Path:
     if is_path(source.model) and source.finetune is None and source.adapter is None:
         return Path(source.model).expanduser()
     # Only now: planning a fetch loads the hub's client
     from suture.plan import plan_source
     from suture.steps import build_all, store_of_this_machine
 
-    return build_all(plan_source(source, recipe), store_of_this_machine(), progress).artifact.path
+    store = store_of_this_machine()
+    held.enter_context(store.in_use())
+    return build_all(plan_source(source, recipe), store, progress).artifact.path
 
 
 def _check_is_new(out: Path) -> None:

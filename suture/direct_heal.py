@@ -23,8 +23,7 @@ from suture.heal.train import TrainSpec
 from suture.plan import Plan, check_disk, resolve
 from suture.progress import Progress
 from suture.recipe import Recipe
-from suture.steps import PlannedStep, build_all, store_of_this_machine
-from suture.store import locks
+from suture.steps import PlannedStep, build_all, hold_machine, store_of_this_machine
 
 
 @dataclass(frozen=True)
@@ -102,11 +101,10 @@ def dry_run_alone(recipe: Recipe, progress: Progress) -> Estimate:
     step = _step(_plan(recipe), "heal healed")
     assert isinstance(step.spec, TrainSpec)  # noqa: S101 -- for the type checker
     store = store_of_this_machine()
-    model, data = (build_all(parent, store, progress).artifact for parent in step.parents)
-    with locks.locked(
-        store.machine_lock, on_wait=lambda: progress.say("waiting for the machine: another step uses it")
-    ):
-        return dry_run(step.spec, model, data, store.root, progress)
+    with store.in_use():
+        model, data = (build_all(parent, store, progress).artifact for parent in step.parents)
+        with hold_machine(store, progress, "alone"):
+            return dry_run(step.spec, model, data, store.root, progress)
 
 
 def preview_data(recipe: Recipe, count: int, progress: Progress) -> Preview:
@@ -118,11 +116,12 @@ def preview_data(recipe: Recipe, count: int, progress: Progress) -> Preview:
     """
     step = _step(_plan(recipe), "dataset heal")
     store = store_of_this_machine()
-    made = build_all(step, store, progress).artifact
-    model = store.find(made.manifest.parents[0])
-    assert model is not None  # noqa: S101 -- the data were made with its tokenizer just now
-    tokenizer = Tokenizer.from_file(str(model.path / "tokenizer.json"))
-    tensors = safetensors.numpy.load_file(made.path / ROWS)  # pyright: ignore[reportUnknownMemberType] -- of a path-like thing
+    with store.in_use():
+        made = build_all(step, store, progress).artifact
+        model = store.find(made.manifest.parents[0])
+        assert model is not None  # noqa: S101 -- the data were made with its tokenizer just now
+        tokenizer = Tokenizer.from_file(str(model.path / "tokenizer.json"))
+        tensors = safetensors.numpy.load_file(made.path / ROWS)  # pyright: ignore[reportUnknownMemberType] -- of a path-like thing
     rows = np.split(np.stack([tensors["input_ids"], tensors["labels"]]), np.cumsum(tensors["lengths"])[:-1], axis=1)
     parts = Blend.model_validate(made.facts).texts
     return Preview(parts, tuple(tuple(_pieces(ids, labels, tokenizer)) for ids, labels in rows[:count]))

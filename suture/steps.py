@@ -179,7 +179,23 @@ def _mirror(artifact: Artifact, store: Store, progress: Progress) -> None:
 
 
 def _lock(key: str, store: Store, progress: Progress) -> AbstractContextManager[None]:
-    return store.lock(key, on_wait=lambda: progress.say("another process is building this; waiting"))
+    return store.lock(
+        key,
+        on_wait=lambda: progress.say("another process is building this; waiting"),
+        still=locks.still_waits(progress, "waiting for another process"),
+    )
+
+
+def hold_machine(
+    store: Store, progress: Progress, machine: Literal["shared", "alone"]
+) -> AbstractContextManager[None]:
+    """Hold this machine while the block runs, after waiting for those who hold it in a way that forbids this one."""
+    return locks.locked(
+        store.machine_lock,
+        shared=machine == "shared",
+        on_wait=lambda: progress.say(_WAITING[machine]),
+        still=locks.still_waits(progress, _WAITING[machine]),
+    )
 
 
 @contextlib.contextmanager
@@ -193,22 +209,22 @@ def _turn(planned: PlannedStep, store: Store, progress: Progress) -> Generator[N
 
 
 def build_all(planned: PlannedStep, store: Store, progress: Progress) -> Outcome:
-    """Build a step after all that it needs, one after the other, without Prefect."""
-    if find(planned.key, store, progress) is None:
-        for parent in planned.parents:
-            build_all(parent, store, progress)
-    return build(planned, store, progress)
+    """Build a step after all that it needs, one after the other, without Prefect.
+
+    Collection is held off meanwhile. Who goes on to read what was made holds it off himself, around this call.
+    """
+    with store.in_use():
+        if find(planned.key, store, progress) is None:
+            for parent in planned.parents:
+                build_all(parent, store, progress)
+        return build(planned, store, progress)
 
 
 def _run(planned: PlannedStep, parents: Sequence[Artifact], store: Store, progress: Progress) -> Artifact:
     kind = STEPS[planned.step]
     function = kind.load()
     with (
-        locks.locked(
-            store.machine_lock,
-            shared=kind.machine == "shared",
-            on_wait=lambda: progress.say(_WAITING[kind.machine]),
-        ),
+        hold_machine(store, progress, kind.machine),
         admitted(store, _claim(planned, parents), progress),
         store.workspace(planned.key) as work,
     ):

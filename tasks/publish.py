@@ -11,7 +11,7 @@ from prefect.cache_policies import NO_CACHE
 from suture.progress import human_bytes
 from suture.publish import Draft, Only, Published, draft, pick, publish
 from suture.steps import store_of_this_machine
-from tasks.artifacts import own_slug
+from tasks.artifacts import if_server_answers, own_slug
 from tasks.progress import shown
 from tasks.secrets import take_hub_token
 from tasks.step import is_transient
@@ -40,14 +40,15 @@ def publish_release(key: str, repo: str, override: str, only: Only | None, *, pu
     """Publish a run or an artifact; what the hub has already is not sent again."""
     take_hub_token()
     store = store_of_this_machine()
-    drafted = draft(pick(store, key, only), repo, override)
-    with shown(f"publish to {repo}") as view:
+    with store.in_use(), shown(f"publish to {repo}") as view:
+        drafted = draft(pick(store, key, only), repo, override)
         done = publish(drafted, store, view, public=public)
     _show(drafted, done)
     changed = sum(change.action != "keep" for change in done.plan.changes)
     return Publication(repo=repo, commit=done.commit, url=done.url, changed=changed)
 
 
+@if_server_answers()
 def _show(drafted: Draft, done: Published) -> None:
     key = own_slug(drafted.repo)
     create_table_artifact(

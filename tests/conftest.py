@@ -89,12 +89,12 @@ def store() -> Store:
 
 
 @pytest.fixture
-def tmpfs(tmp_path: Path) -> Generator[Callable[[int], Path]]:
+def tmpfs(tmp_path: Path) -> Generator[Callable[..., Path]]:
     """Mounts a disk of so many bytes."""
     mounted: list[Path] = []
 
-    def mount(size: int) -> Path:
-        folder = tmp_path / f"disk{len(mounted)}"
+    def mount(size: int, name: str = "disk") -> Path:
+        folder = tmp_path / f"{name}{len(mounted)}"
         folder.mkdir()
         argv = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder)]
         if subprocess.run(argv, capture_output=True, check=False).returncode != 0:

@@ -49,11 +49,13 @@ class Gate:
         requests: What passed, as the server's access log would have it.
         before: Called with method and name before a request is passed on; returns whether it may pass. A connection
             of one that may not is cut.
+        short: Called with method and name before an answer is passed on; returns whether its end is to be cut off.
     """
 
     address: str = ""
     requests: list[Request] = field(default_factory=list)
     before: Callable[[str, str], bool] = lambda _method, _name: True
+    short: Callable[[str, str], bool] = lambda _method, _name: False
 
     def environment(self, host: str = "") -> dict[str, str]:
         """Return the standard variables of its clients."""
@@ -143,7 +145,8 @@ class _Passing(BaseHTTPRequestHandler):
         length = answer.getheader("Content-Length", "0") if self.command == "HEAD" else str(len(content))
         self.send_header("Content-Length", length)
         self.end_headers()
-        self.wfile.write(content)
+        self.close_connection = self.gate.short(self.command, name)
+        self.wfile.write(content[:-1] if self.close_connection else content)
 
     do_GET = do_PUT = do_POST = do_HEAD = do_DELETE = do  # noqa: N815 -- the names that it looks for
 

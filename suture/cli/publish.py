@@ -50,12 +50,13 @@ def publish(
     from suture.steps import store_of_this_machine
 
     store = store_of_this_machine()
-    drafted = draft(pick(store, key, only), repo, override_licence.strip(), sign)
-    if dry_run:
-        plan, commit, url = plan_upload(drafted), "", ""
-    else:
-        done = send(drafted, store, Lines("publish"), public=public)
-        plan, commit, url = done.plan, done.commit, done.url
+    with store.in_use():
+        drafted = draft(pick(store, key, only), repo, override_licence.strip(), sign)
+        if dry_run:
+            plan, commit, url = plan_upload(drafted), "", ""
+        else:
+            done = send(drafted, store, Lines("publish"), public=public)
+            plan, commit, url = done.plan, done.commit, done.url
     if as_json:
         typer.echo(json.dumps(publication_data(drafted, plan, commit, url), indent=2))
         return

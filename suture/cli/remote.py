@@ -24,6 +24,8 @@ def push(
     from suture.progress import Lines
     from suture.store.runs import find_run
 
+    if not keys and run is None:
+        raise typer.BadParameter("name keys, or a run with --run", param_hint="KEY")
     store, remote = _both()
     wanted = [store.resolve_prefix(key) for key in keys or ()]
     if run is not None:
@@ -68,7 +70,10 @@ def collect_garbage(
     for key in found.in_work:
         typer.echo(f"{key} stays: a machine is building it")
     verb = "would be removed" if dry_run else "removed"
-    typer.echo(f"{len(found.artifacts)} artifacts ({human_bytes(found.size)}) {verb} from {remote.address}.")
+    damaged = f", {len(found.damaged)} of them set aside as damaged," if found.damaged else ""
+    uploads = f", and {found.uploads} unfinished uploads," if found.uploads else ""
+    count = len(found.artifacts) + len(found.damaged)
+    typer.echo(f"{count} artifacts ({human_bytes(found.size)}){damaged}{uploads} {verb} from {remote.address}.")
 
 
 def _both() -> tuple[Store, Remote]:

@@ -75,7 +75,9 @@ def collect_garbage(
     for key in found.artifacts:
         typer.echo(key)
     verb = "would be removed" if dry_run else "removed"
-    typer.echo(f"{len(found.artifacts)} artifacts ({human_bytes(found.size)}) and {len(found.runs)} runs {verb}.")
+    damaged = f", {len(found.damaged)} of them set aside as damaged," if found.damaged else ""
+    count = len(found.artifacts) + len(found.damaged)
+    typer.echo(f"{count} artifacts ({human_bytes(found.size)}){damaged} and {len(found.runs)} runs {verb}.")
 
 
 app.command("push")(remote.push)

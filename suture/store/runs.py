@@ -109,11 +109,19 @@ def read_run(store: Store, run: str) -> RunRecord:
 
 def list_runs(store: Store) -> list[RunRecord]:
     """Return all runs, newest first; unreadable records are left out."""
+    return read_runs(store)[0]
+
+
+def read_runs(store: Store) -> tuple[list[RunRecord], list[str]]:
+    """Return all runs, newest first, and the folders whose records cannot be read: of a newer Suture, or damaged."""
     records: list[RunRecord] = []
-    for path in store.runs.glob("*/run.json"):
-        with contextlib.suppress(ValidationError, OSError):
+    unreadable: list[str] = []
+    for path in sorted(store.runs.glob("*/run.json")):
+        try:
             records.append(read_run(store, path.parent.name))
-    return sorted(records, key=lambda record: record.started, reverse=True)
+        except (ValidationError, OSError):
+            unreadable.append(path.parent.name)
+    return sorted(records, key=lambda record: record.started, reverse=True), unreadable
 
 
 def find_run(store: Store, run: str) -> RunRecord:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
-import time
 from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from suture.errors import CorruptArtifactError, HostError, ProcessError
 from suture.store import durable, locks
 from suture.store.artifact import MANIFEST, Artifact, FileEntry, Manifest
-from suture.store.disk import disk_full, free_bytes, is_for_want_of_room
+from suture.store.disk import free_bytes, out_of_room
 from suture.store.host import machine_id
 from suture.store.keys import resolve_prefix
 from suture.store.verification import Stamps, check_files, stamps_of
@@ -22,8 +22,6 @@ from suture.store.workspace import Workspace
 
 if TYPE_CHECKING:
     from suture.store.remote import Remote
-
-_STALE_PARTIAL_SECONDS = 7 * 24 * 3600
 
 
 class Store:
@@ -149,10 +147,12 @@ class Store:
     # -- writing ------------------------------------------------------------------------------------------
 
     @contextlib.contextmanager
-    def lock(self, key: str, on_wait: Callable[[], None] | None = None) -> Generator[None]:
+    def lock(
+        self, key: str, on_wait: Callable[[], None] | None = None, still: Callable[[float], None] | None = None
+    ) -> Generator[None]:
         """Hold a key's lock: of several processes that want the same artifact, one builds and the rest wait."""
         self._make_folders()
-        with locks.locked(self.locks / f"{key}.lock", on_wait=on_wait):
+        with locks.locked(self.locks / f"{key}.lock", on_wait=on_wait, still=still):
             yield
 
     @contextlib.contextmanager
@@ -178,11 +178,11 @@ class Store:
             work.scratch.mkdir(exist_ok=True)
             yield work
         except (OSError, ProcessError) as error:
-            full = is_for_want_of_room(error, self.root)
+            explained = out_of_room(error, self.root)
             self._drop(work)
-            if not full:
+            if explained is None:
                 raise
-            raise disk_full(self.root, needed=None) from error
+            raise explained from error
         except BaseException:
             self._drop(work)
             raise
@@ -228,25 +228,6 @@ class Store:
         durable.remove_tree(doomed)
         (self.verified / f"{key}.json").unlink(missing_ok=True)
 
-    def sweep(self, older_than: float = _STALE_PARTIAL_SECONDS) -> list[Path]:
-        """Remove what killed processes left behind, where no one holds the key's lock.
-
-        Args:
-            older_than: Age in seconds from which scratch with content is given up; empty scratch goes at once.
-
-        Returns:
-            The folders that were removed.
-        """
-        removed: list[Path] = []
-        for folder in sorted(self.partial.iterdir()) if self.partial.exists() else ():
-            with locks.try_locked(self.locks / f"{folder.name.partition('.')[0]}.lock") as free:
-                if free and _is_stale(folder, older_than):
-                    durable.remove_tree(folder)
-                    removed.append(folder)
-        for part in self.verified.glob("*.part"):  # at worst a live one: only a memory
-            part.unlink(missing_ok=True)
-        return removed
-
     def free_bytes(self) -> int:
         """Return the free bytes of the disk that holds, or will hold, the store."""
         return free_bytes(self.root)
@@ -269,10 +250,10 @@ class Store:
         with locks.locked(self.locks / "quarantine.lock"):
             if folder is None or self.inode(key) != folder:
                 return
-            number = sum(1 for _ in self.quarantine.glob(f"{key}.*")) + 1
+            places = (self.quarantine / f"{key}.{number}" for number in itertools.count(1))
             source = self.artifacts / key
             source.chmod(0o755)
-            source.rename(self.quarantine / f"{key}.{number}")
+            source.rename(next(place for place in places if not place.exists()))
             durable.sync_folder(self.artifacts)
             (self.verified / f"{key}.json").unlink(missing_ok=True)
 
@@ -291,11 +272,3 @@ class Store:
     def _remember(self, key: str, stamps: Stamps) -> None:
         with contextlib.suppress(OSError):  # only a memory: without it the files are hashed again
             durable.write_atomically(self.verified / f"{key}.json", json.dumps(stamps).encode())
-
-
-def _is_stale(folder: Path, older_than: float) -> bool:
-    scratch = folder / "scratch"
-    if not scratch.exists() or not any(scratch.iterdir()):
-        return True
-    newest = max(path.stat().st_mtime for path in [scratch, *scratch.rglob("*")])
-    return time.time() - newest > older_than

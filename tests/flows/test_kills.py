@@ -26,7 +26,7 @@ import yaml
 from deployments.state import post
 from suture.progress import Silent
 from suture.store import Store
-from suture.store.collect import collect
+from suture.store.collect import collect, sweep
 from suture.store.fsck import fsck
 from suture.store.runs import RunRecord, list_runs
 from tests.flows.serving import CHECKOUT, processes, wait_until
@@ -45,7 +45,7 @@ MENDED_SECONDS = 30
 VICTIMS = {
     "up": "-m deployments up",
     "guardian": "deployments.guardian",
-    "server": "prefect.server.api.server",
+    "server": "deployments.app",
     "database": "bin/postgres",
     "worker cpu": "worker start --pool cpu",
     "worker gpu": "worker start --pool gpu",
@@ -294,5 +294,5 @@ def test_killed_again_and_again(suture: Suture, store: Store, start: Any, capfd:
     wait_until(lambda: processes() == {})
     assert collect(store, 1, dry_run=True).runs
     left_over = [folder.name for folder in store.partial.iterdir()]
-    assert sorted(path.name for path in store.sweep(older_than=0)) == sorted(left_over)
+    assert sorted(path.name for path in sweep(store, older_than=0)) == sorted(left_over)
     assert list(store.quarantine.iterdir()) == []

@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 
 import pytest
+import typer
 from syrupy.assertion import SnapshotAssertion
 from typer.main import get_command
 
@@ -93,6 +94,8 @@ def test_remote_is_pushed_to_pulled_from_and_cleaned(
     (tmp_path / "remote").mkdir()
     monkeypatch.setenv("SUTURE_REMOTE", str(tmp_path / "remote"))
     settings.cache_clear()
+    with pytest.raises(typer.BadParameter, match="name keys"):
+        suture("store", "push")
     suture("store", "push", key[:8])
     assert f"1 artifacts are in {tmp_path / 'remote'}" in capsys.readouterr().out
 

@@ -12,11 +12,12 @@ import pytest
 from pydantic import Field
 
 from suture import steps
-from suture.errors import CorruptArtifactError
+from suture.errors import CorruptArtifactError, HostError
 from suture.progress import Lines, Progress, Silent
 from suture.recipe import Part
 from suture.steps import STEPS, Facts, PlannedStep, Step, build, build_all, plan_step
-from suture.store import Artifact, Store, Workspace
+from suture.store import Artifact, Store, Workspace, locks
+from suture.store.collect import collect
 
 HEAVY = ("torch", "transformers", "peft", "matplotlib", "statsmodels", "prefect")
 
@@ -121,6 +122,37 @@ def test_steps_that_need_the_machine_alone_get_it(
     assert "+D-D" in events
     assert sorted(events) == sorted("+a-a+b-b+C-C+D-D")
     assert "waiting for the machine" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("awaited", ["the key", "the machine"])
+def test_a_run_that_is_to_end_waits_for_no_lock(store: Store, tmp_path: Path, awaited: str) -> None:
+    class Ending(Silent):
+        def update(self, *_: object) -> None:
+            raise KeyboardInterrupt
+
+    planned = letters(tmp_path / "trace", "a")
+    with store.in_use():  # makes the folders
+        pass
+    other = locks.locked(store.machine_lock) if awaited == "the machine" else store.lock(planned.key)
+    with other, pytest.raises(KeyboardInterrupt):
+        build(planned, store, Ending())
+    assert not (tmp_path / "trace").exists()
+
+
+def test_nothing_is_collected_while_steps_are_built(store: Store, tmp_path: Path) -> None:
+    class Collecting(Silent):
+        refused = 0
+
+        def say(self, message: str) -> None:
+            assert message == "writing"
+            with pytest.raises(HostError, match="A run is using the store"):
+                collect(store, keep_runs=0, dry_run=False)
+            self.refused += 1
+
+    progress = Collecting()
+    build_all(letters(tmp_path / "trace", "b", letters(tmp_path / "trace", "a")), store, progress)
+    assert progress.refused == 2
+    assert len(collect(store, keep_runs=0, dry_run=False).artifacts) == 2
 
 
 @pytest.mark.parametrize("name", sorted(STEPS))

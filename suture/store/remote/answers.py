@@ -28,6 +28,7 @@ def call(request: Callable[[], Result], address: str) -> Result | Nothing:
         TransientError: When nobody answers, or the server is in trouble.
         HostError: When the server refuses.
     """
+    from aiohttp import ClientError
     from botocore.exceptions import (  # pyright: ignore[reportMissingTypeStubs]
         BotoCoreError,
         NoCredentialsError,
@@ -38,7 +39,7 @@ def call(request: Callable[[], Result], address: str) -> Result | Nothing:
         return request()
     except (NoCredentialsError, PartialCredentialsError) as error:
         raise _refused(address, str(error)) from error
-    except (BotoCoreError, OSError) as error:
+    except (BotoCoreError, ClientError, OSError) as error:
         answer: dict[str, Any] = getattr(error.__cause__, "response", {})
         code = str(answer.get("Error", {}).get("Code", ""))
         if code in _MISSING | _UNMET or (

@@ -9,7 +9,8 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from base64 import b64encode
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +51,8 @@ class Bucket:
 
         async def get() -> Blob:
             answer = await self._files._call_s3("get_object", Bucket=self._bucket, Key=self._prefix + name)  # noqa: SLF001
-            return Blob(await answer["Body"].read(), answer["ETag"])
+            async with answer["Body"] as body:
+                return Blob(await body.read(), answer["ETag"])
 
         found = call(lambda: asyncio.run_coroutine_threadsafe(get(), self._files.loop).result(), self.address)
         return found if isinstance(found, Blob) else None
@@ -84,6 +86,14 @@ class Bucket:
                 return
             further = {"ContinuationToken": answer["NextContinuationToken"]}
 
+    def give_up_uploads(self, before: datetime, *, dry_run: bool) -> int:
+        """Remove what was sent of files whose upload began before then and was never finished."""
+        old = [upload for upload in self._unfinished("") if upload["Initiated"] < before]
+        for upload in () if dry_run else old:
+            name = upload["Key"].removeprefix(self._prefix)
+            self._try("abort_multipart_upload", name, UploadId=upload["UploadId"])
+        return len(old)
+
     def holds(self, name: str, entry: FileEntry) -> bool:
         """Return whether a file is there with this content."""
         answer = self._try("head_object", name)
@@ -114,7 +124,7 @@ class Bucket:
         yield from ahead(get, ranges, _AT_ONCE)
 
     def _send_parts(self, source: Path, name: str, entry: FileEntry, size: int) -> Iterator[int]:
-        upload, sent = self._begun(name, entry)
+        upload, sent = self._begun(source, name, size) or (self._begin(name, entry), {})
         digest = hashlib.sha256()
 
         def chunks() -> Iterator[tuple[int, bytes]]:
@@ -141,20 +151,42 @@ class Bucket:
         _check(source, entry, digest.hexdigest())
         self._call("complete_multipart_upload", name, UploadId=upload, MultipartUpload={"Parts": tags})
 
-    def _begun(self, name: str, entry: FileEntry) -> tuple[str, dict[int, str]]:
-        """Return the upload of this file that a killed process had begun, and the MD5s of its parts; or a new one."""
-        begun = self._call("list_multipart_uploads", Prefix=self._prefix + name).get("Uploads", ())
-        mine = [upload["UploadId"] for upload in begun if upload["Key"] == self._prefix + name]
-        if not mine:
-            answer = self._call("create_multipart_upload", name, Metadata={_DIGEST: entry.sha256})
-            return answer["UploadId"], {}
+    def _begin(self, name: str, entry: FileEntry) -> str:
+        return self._call("create_multipart_upload", name, Metadata={_DIGEST: entry.sha256})["UploadId"]
+
+    def _begun(self, source: Path, name: str, size: int) -> tuple[str, dict[int, str]] | None:
+        """Return the upload of this file that a killed process had begun, and the MD5s of its parts.
+
+        An upload of other bytes is not taken: it appears under the digest that it was begun with.
+        """
+        for upload in self._unfinished(name):
+            if upload["Key"] == self._prefix + name:
+                sent = self._parts(name, upload["UploadId"])
+                if sent and _are_of(source, sent, size):
+                    return upload["UploadId"], sent
+        return None
+
+    def _unfinished(self, prefix: str) -> Iterator[Any]:
+        """Yield the uploads of names that begin so, as the server tells them."""
+        further: dict[str, str] = {}
+        while True:
+            answer = self._call("list_multipart_uploads", Prefix=self._prefix + prefix, **further)
+            yield from answer.get("Uploads", ())
+            if not answer.get("IsTruncated"):
+                return
+            further = {"KeyMarker": answer["NextKeyMarker"], "UploadIdMarker": answer["NextUploadIdMarker"]}
+
+    def _parts(self, name: str, upload: str) -> dict[int, str]:
+        """Return the MD5s of the parts that an upload has."""
         sent: dict[int, str] = {}
         marker = 0
         while True:
-            answer = self._call("list_parts", name, UploadId=mine[-1], PartNumberMarker=marker)
+            answer = self._try("list_parts", name, UploadId=upload, PartNumberMarker=marker)
+            if isinstance(answer, Nothing):  # it was finished, or given up, a moment ago
+                return {}
             sent |= {part["PartNumber"]: part["ETag"].strip('"') for part in answer.get("Parts", ())}
             if not answer.get("IsTruncated"):
-                return mine[-1], sent
+                return sent
             marker = answer["NextPartNumberMarker"]
 
     def _call(self, method: str, name: str | None = None, **asked: Any) -> Any:  # noqa: ANN401 -- boto's answers
@@ -174,6 +206,16 @@ class Bucket:
 def _carrying(content: bytes) -> dict[str, Any]:
     digest = hashlib.md5(content, usedforsecurity=False).digest()
     return {"Body": content, "ContentMD5": b64encode(digest).decode()}
+
+
+def _are_of(source: Path, sent: Mapping[int, str], size: int) -> bool:
+    """Return whether parts that were sent, of this size each, are those of a file."""
+    with source.open("rb") as file:
+        for number, tag in sent.items():
+            file.seek((number - 1) * size)
+            if hashlib.md5(file.read(size), usedforsecurity=False).hexdigest() != tag:
+                return False
+    return True
 
 
 def _check(source: Path, entry: FileEntry, digest: str) -> None:

@@ -5,15 +5,17 @@ from __future__ import annotations
 import contextlib
 import errno
 import hashlib
+import os
 import secrets
 from collections.abc import Generator, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
 from suture.errors import CorruptArtifactError, HostError, SutureError, TransientError
+from suture.progress import human_bytes
 from suture.store import durable, locks
 from suture.store.artifact import FileEntry
-from suture.store.disk import disk_full
+from suture.store.disk import free_bytes
 from suture.store.remote.place import Blob, Listed
 
 _CHUNK = 8 * 2**20  # bytes
@@ -26,6 +28,8 @@ _LOCK = "lock"
 
 _REFUSED = (errno.EACCES, errno.EPERM, errno.EROFS)
 _FULL = (errno.ENOSPC, errno.EDQUOT)
+_WITHOUT_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS)
+"""What a disk says that knows no hard links, such as a share of SMB."""
 
 
 class Folder:
@@ -51,10 +55,13 @@ class Folder:
     def create(self, name: str, content: bytes) -> bool:
         """Write a small object, unless there is one."""
         with self._alone(name) as path:
-            if path.exists():
-                return False
-            durable.write_atomically(path, content)
-            return True
+            part = path.with_name(f"{path.name}.{secrets.token_hex(4)}{_PART}")
+            durable.write_atomically(part, content)
+            try:
+                return _give_name(part, path)
+            finally:
+                part.unlink(missing_ok=True)
+                durable.sync_folder(path.parent)
 
     def replace(self, name: str, content: bytes, version: str) -> bool:
         """Write a small object if it is still of this version."""
@@ -87,6 +94,11 @@ class Folder:
                 status = path.stat()
                 changed = datetime.fromtimestamp(status.st_mtime, UTC)
                 yield Listed(path.relative_to(self._root).as_posix(), status.st_size, changed)
+
+    def give_up_uploads(self, before: datetime, *, dry_run: bool) -> int:
+        """Do nothing: `list` has the parts that killed processes left."""
+        del before, dry_run
+        return 0
 
     def holds(self, name: str, entry: FileEntry) -> bool:
         """Return whether a file is there with this content: it is read, for a folder keeps no digests."""
@@ -135,7 +147,13 @@ class Folder:
     def _explained(self, error: OSError) -> SutureError:
         where = error.filename or self._root
         if error.errno in _FULL:
-            return disk_full(self._root, needed=None)
+            return HostError(
+                "The disk that holds the remote is full.",
+                where=self._root,
+                found=f"{human_bytes(free_bytes(self._root))} free",
+                way_out="Free some space there (`suture store gc-remote --older-than 90`), or set SUTURE_REMOTE to a "
+                "folder on a larger disk. The same command goes on from what was sent.",
+            )
         if error.errno in _REFUSED:
             return HostError(
                 "The remote's folder cannot be used.",
@@ -150,6 +168,24 @@ class Folder:
         with self._at(name) as path, locks.locked(self._root / _LOCK):
             path.parent.mkdir(parents=True, exist_ok=True)
             yield path
+
+
+def _give_name(part: Path, path: Path) -> bool:
+    """Give a file its name, unless there is one of this name; returns whether it has it.
+
+    NFS may answer for a minute that a file is not there, if it was asked before it was: only a link is sure.
+    """
+    try:
+        os.link(part, path)
+    except FileExistsError:
+        return False
+    except OSError as error:
+        if error.errno not in _WITHOUT_LINKS:
+            raise
+        if path.exists():
+            return False
+        part.rename(path)
+    return True
 
 
 def _is(path: Path, version: str) -> bool:

@@ -95,7 +95,7 @@ class Held:
 
     def _keep(self) -> None:
         while not self._ended.wait(self._lease.seconds / _RENEWALS) and not self.lost_to:
-            with contextlib.suppress(SutureError):  # the network may come back in time
+            with contextlib.suppress(Exception):  # whatever it was: the next renewal may come in time
                 self._renew()
 
     def _renew(self) -> None:

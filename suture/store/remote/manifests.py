@@ -10,6 +10,12 @@ from suture.errors import CorruptArtifactError
 from suture.store.artifact import MANIFEST, Manifest
 from suture.store.keys import artifact_key
 
+_LONGEST_NAME = 255
+"""Bytes of one part of a path: what Linux' file systems take."""
+
+_LONGEST_PATH = 1024
+"""Bytes: what S3 takes."""
+
 
 def read_manifest(content: bytes, key: str, where: str) -> Manifest:
     """Return the manifest of an artifact in a remote.
@@ -34,18 +40,21 @@ def read_manifest(content: bytes, key: str, where: str) -> Manifest:
             "A manifest in the remote is of another key.", where=where, expected=key, found=found
         )
     paths = [entry.path for entry in manifest.files]
-    bad = [path for path in paths if not _stays_inside(path)]
-    if bad or len(set(paths)) != len(paths):
+    files = {*paths, MANIFEST}
+    bad = [path for path in paths if not _can_be(path) or any(str(it) in files for it in PurePosixPath(path).parents)]
+    if bad or len(files) != len(paths) + 1:
         raise CorruptArtifactError(
             "A manifest in the remote names files that cannot be.",
             where=where,
-            expected="each file once, within the artifact's folder",
+            expected="each file once, within the artifact's folder, and under names that a disk takes",
             found=", ".join(map(repr, bad)) or "a file twice",
         )
     return manifest
 
 
-def _stays_inside(path: str) -> bool:
+def _can_be(path: str) -> bool:
+    """Return whether a path stays inside of its folder, and is none that a disk or a bucket refuses."""
     pure = PurePosixPath(path)
     plain = str(pure) == path and not pure.is_absolute() and "\0" not in path
-    return plain and ".." not in pure.parts and path not in (".", MANIFEST)
+    short = len(path.encode()) <= _LONGEST_PATH and all(len(part.encode()) <= _LONGEST_NAME for part in pure.parts)
+    return plain and short and ".." not in pure.parts and path not in (".", MANIFEST)

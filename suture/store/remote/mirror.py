@@ -12,7 +12,7 @@ from typing import Any
 
 from suture.errors import CorruptArtifactError, HostError, TransientError
 from suture.progress import Progress, human_bytes
-from suture.store import durable
+from suture.store import durable, locks
 from suture.store.artifact import MANIFEST, Artifact, FileEntry, Manifest
 from suture.store.keys import resolve_prefix
 from suture.store.remote.folder import Folder
@@ -22,6 +22,7 @@ from suture.store.remote.place import Place
 from suture.store.store import Store
 
 ARTIFACTS = "artifacts"
+DAMAGED = "damaged"
 _CHUNK = 8 * 2**20  # bytes
 
 
@@ -58,6 +59,8 @@ class Remote:
     def keep(self, artifact: Artifact, store: Store, progress: Progress) -> None:
         """Push an artifact, unless the store remembers that it is there; asks nobody then.
 
+        Several that want this at once, of one store, push once.
+
         Raises:
             TransientError: When the remote does not answer.
         """
@@ -71,16 +74,16 @@ class Remote:
             TransientError: When the remote does not answer; the next call goes on from there.
             CorruptArtifactError: When the artifact is not what its manifest says.
         """
-        if self._find_or_set_aside(artifact.key, store, progress) is None:
-            total, done = artifact.manifest.size, 0
-            if total:
-                progress.say(f"pushing {human_bytes(total)} to {self.address}")
-            for entry in artifact.manifest.files:
-                for size in self._send(artifact, entry):
-                    done += size
-                    progress.update(done, total, "bytes", "to the remote")
-            self.place.create(_name(artifact.key, MANIFEST), (artifact.path / MANIFEST).read_bytes())
-        self._remember(store, artifact.key)
+        waits = locks.still_waits(progress, "waiting for another process, which pushes this")
+        with store.lock(f"{artifact.key}.push", still=waits):
+            if self._find_or_set_aside(artifact.key, store, progress) is None:
+                self._push_files(artifact, progress)
+                self.place.create(_name(artifact.key, MANIFEST), (artifact.path / MANIFEST).read_bytes())
+            self._remember(store, artifact.key)
+
+    def forget(self, key: str, store: Store) -> None:
+        """Let the store forget that this remote has a key: the next `keep` asks."""
+        self._mark(store, key).unlink(missing_ok=True)
 
     def pull(self, key: str, store: Store, progress: Progress) -> Artifact | None:
         """Bring an artifact into the store, whose lock of this key the caller holds.
@@ -132,6 +135,15 @@ class Remote:
             HostError: When there is none, or more than one.
         """
         return resolve_prefix(prefix, self.list_keys(), where=self.address)
+
+    def _push_files(self, artifact: Artifact, progress: Progress) -> None:
+        total, done = artifact.manifest.size, 0
+        if total:
+            progress.say(f"pushing {human_bytes(total)} to {self.address}")
+        for entry in artifact.manifest.files:
+            for size in self._send(artifact, entry):
+                done += size
+                progress.update(done, total, "bytes", "to the remote")
 
     def _send(self, artifact: Artifact, entry: FileEntry) -> Generator[int]:
         name = _name(artifact.key, entry.path)
@@ -201,12 +213,12 @@ class Remote:
 
     def _set_aside(self, key: str, store: Store, error: CorruptArtifactError, progress: Progress) -> None:
         """Move what is damaged away, the manifest first: then it is built and pushed again, and never served."""
-        aside = f"damaged/{key}.{datetime.now(UTC):%Y%m%d-%H%M%S}"
+        aside = f"{DAMAGED}/{key}.{datetime.now(UTC):%Y%m%d-%H%M%S}"
         self.place.move(_name(key, MANIFEST), f"{aside}/{MANIFEST}")
         damaged = str(error.where).removeprefix(f"{self.address}/{_name(key, '')}")
         if damaged != MANIFEST:
             self.place.move(_name(key, damaged), f"{aside}/{damaged}")
-        self._mark(store, key).unlink(missing_ok=True)
+        self.forget(key, store)
         progress.say(f"{error}\n  set aside in {self.address}/{aside}; it is built and pushed again")
 
     def _mark(self, store: Store, key: str) -> Path:

@@ -70,6 +70,18 @@ class Place(Protocol):
         """Yield all objects whose names begin so."""
         ...
 
+    def give_up_uploads(self, before: datetime, *, dry_run: bool) -> int:
+        """Remove what was sent of files whose upload began before then and was never finished, where `list` hides it.
+
+        Args:
+            before: By the clock of the place.
+            dry_run: Only count.
+
+        Returns:
+            How many.
+        """
+        ...
+
     def holds(self, name: str, entry: FileEntry) -> bool:
         """Return whether a file is there, whole, with this content."""
         ...

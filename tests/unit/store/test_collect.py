@@ -2,7 +2,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from suture.store import Store
+import pytest
+
+from suture.errors import HostError
+from suture.store import Store, durable
 from suture.store.collect import collect
 from suture.store.runs import list_runs, write_run
 from tests.unit.store.builder import BuildSpec, build
@@ -31,7 +34,10 @@ def test_what_the_kept_runs_use_stays(store: Store, tally: Path) -> None:
 def test_a_dry_run_says_the_same_and_removes_nothing(store: Store, tally: Path) -> None:
     three_runs(store, tally)
     before = [sorted(folder.rglob("*")) for folder in (store.artifacts, store.runs, store.verified, store.partial)]
-    planned = collect(store, keep_runs=1, dry_run=True)
+    with store.in_use():
+        planned = collect(store, keep_runs=1, dry_run=True)
+        with pytest.raises(HostError, match="A run is using the store"):
+            collect(store, keep_runs=1, dry_run=False)
     after = [sorted(folder.rglob("*")) for folder in (store.artifacts, store.runs, store.verified, store.partial)]
     assert after == before
     done = collect(store, keep_runs=1, dry_run=False)
@@ -60,6 +66,40 @@ def test_a_damaged_manifest_is_no_obstacle(store: Store, tally: Path) -> None:
     manifest.chmod(0o644)
     manifest.write_text("{")
     assert collect(store, keep_runs=2, dry_run=False).artifacts == (keys["a"],)
+
+
+def test_a_run_that_cannot_be_read_keeps_all(store: Store, tally: Path) -> None:
+    keys = three_runs(store, tally)
+    path = store.runs / "second" / "run.json"
+    path.write_text(path.read_text().replace('"run":', '"mood": "of a newer Suture", "run":'))
+    for dry_run in (True, False):
+        with pytest.raises(HostError, match="cannot be read") as caught:
+            collect(store, keep_runs=3, dry_run=dry_run)
+        assert caught.value.found == "second"
+    assert set(store.list_keys()) == set(keys.values())
+
+
+def test_what_was_set_aside_goes(store: Store, tally: Path) -> None:
+    spec = BuildSpec(tally=tally)
+    for _ in range(2):
+        artifact = build(store.root, spec).artifact
+        write_run(store, record("only").model_copy(update={"keys": (artifact.key,)}))
+        (artifact.path / "manifest.json").chmod(0o644)
+        (artifact.path / "manifest.json").write_text("{")
+        assert store.find(artifact.key) is None
+    build(store.root, spec)
+    durable.remove_tree(store.quarantine / f"{artifact.key}.1")
+    damaged = store.artifacts / artifact.key / "part" / "0.bin"
+    damaged.parent.chmod(0o755)
+    damaged.unlink()
+    assert store.find(artifact.key) is None, "there is a place for it beside the second"
+    build(store.root, spec)
+    found = collect(store, keep_runs=1, dry_run=True)
+    assert found.damaged == (f"{artifact.key}.1", f"{artifact.key}.2")
+    assert found.size == sum(path.stat().st_size for path in durable.walk_files(store.quarantine))
+    assert collect(store, keep_runs=1, dry_run=False) == found
+    assert list(store.quarantine.iterdir()) == []
+    assert store.list_keys() == [artifact.key]
 
 
 def test_an_empty_store(store: Store) -> None:

@@ -4,6 +4,8 @@ import contextlib
 import threading
 from pathlib import Path
 
+import pytest
+
 from suture.store.locks import is_locked, locked, try_locked
 
 
@@ -33,6 +35,28 @@ def test_a_lock_is_given_back_when_the_block_fails(tmp_path: Path) -> None:
 def test_looking_makes_no_lock_file(tmp_path: Path) -> None:
     assert not is_locked(tmp_path / "lock")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_who_looks_is_not_taken_for_a_holder(tmp_path: Path) -> None:
+    path = tmp_path / "lock"
+    with locked(path, shared=True):  # as one who looks holds it for a moment
+        assert not is_locked(path)
+        assert is_locked(path, also_shared=True)
+    with locked(path):
+        assert is_locked(path)
+
+
+def test_a_wait_can_be_ended(tmp_path: Path) -> None:
+    path = tmp_path / "lock"
+
+    def enough(seconds: float) -> None:
+        if seconds > 0.1:
+            raise KeyboardInterrupt
+
+    with locked(path):
+        with pytest.raises(KeyboardInterrupt), locked(path, still=enough):
+            pass
+        assert is_locked(path)
 
 
 def test_waiting_is_told_once_and_ends(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import os
 import random
@@ -25,7 +26,7 @@ from suture.errors import CorruptArtifactError, HostError, ProcessError
 from suture.process import run
 from suture.progress import Silent
 from suture.store import Manifest, Store, locks
-from suture.store.collect import collect
+from suture.store.collect import collect, sweep
 from suture.store.fsck import fsck
 from suture.store.runs import running
 from tests.unit.store import builder
@@ -86,7 +87,7 @@ def test_kill_9_at_any_moment_leaves_all_or_nothing(
     outcome = build(store.root, spec)
     assert not outcome.cached
     assert outcome.artifact.manifest.digest == expected
-    store.sweep()
+    sweep(store)
     assert list(store.partial.iterdir()) == []
     assert list(store.quarantine.iterdir()) == []
     assert [path.name for path in store.verified.iterdir()] == [f"{key}.json"]
@@ -482,6 +483,15 @@ def test_a_tool_that_fails_with_room_left_is_not_taken_for_a_full_disk(store: St
         run([sys.executable, "-c", "import sys; sys.exit(1)"], log=tmp_path / "log", doing="failing")
 
 
+def test_another_disk_that_is_full_is_not_taken_for_the_stores(store: Store, tmpfs: Callable[[int], Path]) -> None:
+    file = tmpfs(64 * 1024) / "cache"
+    with pytest.raises(HostError, match="perhaps not the one that holds the store"), store.workspace("k"):
+        file.write_bytes(bytes(10**6))
+    with pytest.raises(HostError, match="and not the one that holds the store") as caught, store.workspace("k"):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(file))
+    assert caught.value.where == str(file)
+
+
 def test_a_disk_without_any_room(tmpfs: Callable[[int], Path], spec: BuildSpec) -> None:
     """Not even the folders can be made, nor the small files written."""
     disk = tmpfs(64 * 1024)
@@ -523,10 +533,12 @@ def test_stale_partials_are_swept_and_fresh_or_held_ones_stay(store: Store) -> N
     (store.partial / "gone.removed").mkdir()
     old = time.time() - 8 * 24 * 3600
     for key in ("stale", "held"):
-        for path in (store.partial / key / "scratch", store.partial / key / "scratch" / "checkpoint"):
-            os.utime(path, (old, old))
+        link = store.partial / key / "scratch" / "parent"
+        link.symlink_to(store.artifacts / "collected" / "meanwhile")
+        for path in (link, link.with_name("checkpoint"), link.parent):
+            os.utime(path, (old, old), follow_symlinks=False)
     with store.lock("held"):
-        removed = store.sweep()
+        removed = sweep(store)
     assert sorted(path.name for path in removed) == ["empty", "gone.removed", "stale"]
     assert sorted(path.name for path in store.partial.iterdir()) == ["fresh", "held"]
 

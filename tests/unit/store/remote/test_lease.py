@@ -11,11 +11,13 @@ from pathlib import Path
 import pytest
 
 from suture import steps
+from suture.errors import TransientError
 from suture.progress import Silent
 from suture.store import Store
 from suture.store.remote import Remote, open_remote
 from suture.store.remote.collect import Removal, remove_old
 from suture.store.remote.lease import Lease, lease_name, leased, read_lease
+from tests import s3
 from tests.unit.store.builder import BuildSpec, planned
 from tests.unit.store.remote.test_mirror import Said, ended, machine, pushed
 
@@ -132,6 +134,35 @@ def test_lost_lease_is_said_and_not_taken_back(address: str, tmp_path: Path) -> 
     assert lease.holder == "another"
 
 
+@pytest.mark.parametrize("address", ["bucket"], indirect=True)
+def test_renewals_outlive_answers_that_are_cut_short(address: str, tmp_path: Path, gate: s3.Gate) -> None:
+    remote, cut = open_remote(address), threading.Event()
+    holder = Holder(remote, tmp_path / "a", seconds=2)
+    assert holder.got.wait(30)
+
+    def short(method: str, name: str) -> bool:
+        if method == "GET" and name.endswith("k.json") and not cut.is_set():
+            cut.set()
+            return True
+        return False
+
+    gate.short = short
+    assert cut.wait(30)
+    before, _ = read_lease(remote.place, "k")
+    assert before is not None
+    deadline = time.monotonic() + 30
+    while (lease := read_lease(remote.place, "k")[0]) is not None and lease.renewed < before.renewed + 2:
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    holder.release()
+    assert holder.text == ""
+
+    remote.place.create("cut/k.json", b"{}")
+    cut.clear()
+    with pytest.raises(TransientError, match="does not answer"):
+        remote.place.read("cut/k.json")
+
+
 def test_of_many_one_takes_over(address: str, tmp_path: Path) -> None:
     """All see the same lease end, and the same one of no machine begin."""
     remote = open_remote(address)
@@ -172,13 +203,13 @@ def test_what_is_old_goes_but_not_what_is_being_built(
     here = stores("here")
     remote = open_remote(address)
     key = pushed(here, spec)
-    assert remove_old(remote, days=1, dry_run=False) == Removal((), 0, ())
+    assert remove_old(remote, days=1, dry_run=False) == Removal((), (), 0, 0, ())
     holder = Holder(remote, tmp_path / "a", FOR_EVER, key=key)
     assert holder.got.wait(30)
     assert remove_old(remote, days=0, dry_run=False).in_work == (key,)
     holder.release()
     size = sum(listed.size for listed in remote.place.list("artifacts/"))
-    assert remove_old(remote, days=0, dry_run=True) == Removal((key,), size, ())
+    assert remove_old(remote, days=0, dry_run=True) == Removal((key,), (), 0, size, ())
     assert remote.has(key)
-    assert remove_old(remote, days=0, dry_run=False) == Removal((key,), size, ())
+    assert remove_old(remote, days=0, dry_run=False) == Removal((key,), (), 0, size, ())
     assert list(remote.place.list("artifacts/")) == []

@@ -6,14 +6,18 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from suture.errors import HostError, TransientError
 from suture.progress import Silent
-from suture.store import Manifest, Store
-from suture.store.remote import Remote, open_remote
+from suture.store import Manifest, Store, durable
+from suture.store.artifact import FileEntry
+from suture.store.remote import Remote, bucket, open_remote
+from suture.store.remote.collect import remove_old
+from suture.store.remote.folder import Folder
 from tests import s3
 from tests.unit.store.builder import BuildSpec, build, planned
 
@@ -99,6 +103,37 @@ def test_each_file_crosses_once_and_what_is_known_asks_nobody(stores: Stores, sp
         assert gate.sent(f"{key}/{entry.path}") == entry.size
 
 
+def test_what_the_remote_lost_is_pushed_again_when_it_counts(stores: Stores, spec: BuildSpec) -> None:
+    here = stores("here")
+    key, remote = pushed(here, spec), remote_of(here)
+    remote.place.remove(f"artifacts/{key}/manifest.json")
+    remote.keep(here.load(key), here, Silent())
+    assert not remote.has(key), "the store remembers that it is there"
+    remote.forget(key, here)
+    remote.keep(here.load(key), here, Silent())
+    assert remote.has(key)
+
+
+def test_several_of_one_store_push_once(stores: Stores, spec: BuildSpec, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each file is of two parts, so that in a bucket they would join one upload."""
+    monkeypatch.setattr(bucket, "_PART", 5 * 2**20)
+    here, size = stores("here"), 6 * MB
+    artifact = build(here.root, spec.model_copy(update={"files": 1, "size": size})).artifact
+    sent: list[str] = []
+
+    class Listening(Silent):
+        def say(self, message: str) -> None:
+            sent.append(message)
+
+    def push(_: int) -> None:
+        remote_of(here).push(artifact, here, Listening())
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(push, range(4)))
+    assert len(sent) == 1, sent
+    assert pulled(stores("there"), artifact.key)
+
+
 # -- kill -9 ------------------------------------------------------------------------------------------------------
 
 
@@ -146,6 +181,27 @@ def test_parts_of_a_killed_push_and_pull_cross_once(
     assert spec.tally.read_text() == "built\n"
 
 
+@pytest.mark.parametrize("address", ["bucket"], indirect=True)
+def test_an_upload_of_other_bytes_is_not_gone_on_with(
+    address: str, gate: s3.Gate, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two uploads were killed after their first part; one was of this file."""
+    monkeypatch.setattr(bucket, "_PART", part := 5 * 2**20)
+    monkeypatch.setattr(bucket, "_AT_ONCE", 1)
+    place, size = open_remote(address).place, 6 * MB
+    entries: dict[str, FileEntry] = {}
+    for name in ("mine", "other"):
+        (tmp_path / name).write_bytes(name.encode() + bytes(size - len(name)))
+        entries[name] = FileEntry(path="x", size=size, sha256=durable.sha256_file(tmp_path / name))
+        assert next(place.send(tmp_path / name, "artifacts/k/x", entries[name])) == part
+    assert sum(place.send(tmp_path / "mine", "artifacts/k/x", entries["mine"])) == size
+    assert place.holds("artifacts/k/x", entries["mine"])
+    assert gate.received("k/x") == part + size, "its first part crossed once"
+    found = remove_old(Remote(place), days=0, dry_run=False)
+    assert (found.artifacts, found.uploads) == (("k",), 1)
+    assert remove_old(Remote(place), days=0, dry_run=True).uploads == 0
+
+
 def test_what_an_attempt_left_is_not_trusted(stores: Stores, spec: BuildSpec) -> None:
     key = pushed(stores("here"), spec)
     there = stores("there")
@@ -176,6 +232,10 @@ def test_damaged_file_is_set_aside_and_pushed_again(stores: Stores, spec: BuildS
     assert not there.has(key)
     assert not remote.has(key)
     assert damage == "gone" or any(listed.name.endswith("1.bin") for listed in remote.place.list("damaged/"))
+    assert remove_old(remote, days=1, dry_run=False).damaged == ()
+    (aside,) = remove_old(remote, days=0, dry_run=False).damaged
+    assert aside.startswith(key)
+    assert list(remote.place.list("damaged/")) == []
     remote.push(here.load(key), here, Silent())
     assert pulled(there, key)
 
@@ -189,6 +249,10 @@ def test_damaged_file_is_set_aside_and_pushed_again(stores: Stores, spec: BuildS
         (rb"part/1.bin", b"part//1.bin", "cannot be"),
         (rb"part/1.bin", b"part/0.bin", "a file twice"),
         (rb"part/1.bin", b"manifest.json", "cannot be"),
+        (rb"part/1.bin", b"manifest.json/1.bin", "cannot be"),
+        (rb"part/1.bin", b"part/0.bin/1.bin", "cannot be"),
+        (rb"part/1.bin", b"x" * 256, "cannot be"),
+        (rb"part/1.bin", b"x/" * 600 + b"1.bin", "cannot be"),
         (rb'"host"', b'"hosts"', "cannot be read"),
     ],
 )
@@ -244,9 +308,21 @@ def test_unusable_folders(tmp_path: Path) -> None:
         open_remote("gs://bucket/x")
 
 
+def test_a_name_in_a_folder_is_given_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """NFS may answer for a minute that a file is not there, if it was asked before it was."""
+    place = Folder(tmp_path)
+    assert place.create("leases/k", b"first")
+    monkeypatch.setattr(Path, "exists", lambda _: False)
+    assert not place.create("leases/k", b"second")
+    found = place.read("leases/k")
+    assert found is not None
+    assert found.content == b"first"
+    assert [path.name for path in (tmp_path / "leases").iterdir()] == ["k"]
+
+
 def test_full_folder(tmp_path: Path, spec: BuildSpec, tmpfs: Callable[[int], Path]) -> None:
     store = Store(tmp_path / "here", open_remote(str(tmpfs(16_384))))
-    with pytest.raises(HostError, match="full"):
+    with pytest.raises(HostError, match="The disk that holds the remote is full"):
         pushed(store, spec.model_copy(update={"size": 40_000}))
     assert not [it for it in remote_of(store).place.list("artifacts/") if "part" not in it.name]
 
