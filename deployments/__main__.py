@@ -7,7 +7,8 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from deployments.state import HOST, LOGS
+from deployments.hosts import HOST
+from deployments.state import LOGS
 from suture.errors import SutureError
 
 Arguments = argparse.Namespace
@@ -71,7 +72,7 @@ def _worker(arguments: Arguments) -> None:
 def _deploy(arguments: Arguments) -> None:
     from deployments.deploy import deploy_to
 
-    deploy_to(arguments.server)
+    deploy_to(arguments.server, arguments.runs)
 
 
 def _doctor(_: Arguments) -> None:
@@ -120,6 +121,7 @@ def _parser() -> argparse.ArgumentParser:
     worker.add_argument("--server", required=True, help="address of the server")
     deploy = commands.add_parser("deploy", help="give a server the work pools, the deployments and the automations")
     deploy.add_argument("--server", required=True, help="address of the server")
+    deploy.add_argument("--runs", type=int, help="builds that may go on at once")
     return parser
 
 

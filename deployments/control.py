@@ -43,7 +43,7 @@ def down() -> None:
                 way_out=f"End it with `kill -9 {process}`: all that it started dies with it.",
             )
         time.sleep(0.1)
-    used = locks.is_locked(state.users)
+    used = locks.is_locked(state.users, also_shared=True)
     sys.stdout.write("Suture is down" + ("; the server stays up for a `suture run`.\n" if used else ".\n"))
 
 
@@ -92,6 +92,6 @@ def _runs(api: str) -> list[str]:
 
 
 def _way_up(state: StateFolder) -> str:
-    if locks.is_locked(state.users):
+    if locks.is_locked(state.users, also_shared=True):
         return "The server is up for a `suture run`; `suture up` adds workers and deployments."
     return "`suture up` starts it."

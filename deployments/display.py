@@ -28,9 +28,11 @@ class BarDisplay:
         self._console = console
         self._progress = Progress(
             SpinnerColumn(),
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=24),
-            TextColumn("{task.fields[said]}", table_column=Column(no_wrap=True, ratio=1)),  # cut where it is long
+            TextColumn(
+                "{task.fields[said]}", markup=False, table_column=Column(no_wrap=True, ratio=1)
+            ),  # cut where it is long
             TimeElapsedColumn(),
             console=console,
             expand=True,
@@ -54,7 +56,7 @@ class BarDisplay:
         """Replace the bar by a line."""
         self._progress.remove_task(self._bars.pop(label))
         style = {"cached": "dim", "failed": "bold red"}.get(outcome.partition(":")[0], "")
-        self._console.print(f"{label:<32} {outcome}", style=style, highlight=False)
+        self._console.print(f"{label:<32} {outcome}", style=style, markup=False, highlight=False)
 
 
 class Bar:

@@ -15,8 +15,9 @@ from typing import Any
 
 import httpx
 
+from deployments.hosts import is_ours
 from deployments.server import answering, outside_server
-from deployments.state import GPU_POOL, POOL, is_ours, state_of_this_machine
+from deployments.state import GPU_POOL, LOGIN, POOL, login_for, state_of_this_machine
 from suture.doctor import Check, Finding, examine
 from suture.doctor.commands import output_of
 from suture.doctor.form import broken, ok, warning
@@ -65,7 +66,7 @@ def check_server() -> Finding:
     with _client(api) as client:
         answer = client.get("/admin/version")
     if answer.status_code in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
-        return broken(f"{api} refuses our login", "export PREFECT_API_AUTH_STRING=user:password")
+        return broken(f"{api} refuses our login", f"export {LOGIN}=user:password")
     if answer.status_code != HTTPStatus.OK:
         return broken(f"{api} answers with status {answer.status_code}", "suture logs server")
     return judge_version(api, answer.json(), metadata.version("prefect"))
@@ -160,7 +161,7 @@ def _api() -> str | None:
 
 
 def _client(api: str) -> httpx.Client:
-    login = os.environ.get("PREFECT_API_AUTH_STRING") or state_of_this_machine().read_login() or ""
+    login = login_for(api, state_of_this_machine()) or ""
     user, _, password = login.partition(":")
     auth = httpx.BasicAuth(user, password) if password else None
     return httpx.Client(base_url=api, auth=auth, timeout=_SECONDS, trust_env=not is_ours(api))

@@ -20,17 +20,19 @@ import sys
 import time
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
+from pathlib import Path
 
+import suture
+from deployments.environment import prefect_environment
 from deployments.history import EVERYWHERE, end_lost_runs, revive_living_runs
+from deployments.hosts import HOST, is_loopback
 from deployments.postgres import Database, NoPostgresError, outside_database, running_postgres
 from deployments.state import (
-    HOST,
+    AWAY,
     LOGS,
     Address,
     StateFolder,
     answers,
-    is_loopback,
-    prefect_environment,
     state_of_this_machine,
 )
 from suture.errors import TransientError
@@ -67,6 +69,7 @@ def main() -> None:
     arguments = parser.parse_args()
     ready = _detach()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit())
+    os.umask(0o077)  # logs and history tell of the user's work
     state = state_of_this_machine()
     with locks.try_locked(state.guardian) as alone:
         if alone:
@@ -93,7 +96,7 @@ def guard(state: StateFolder, listener: socket.socket, ready: Callable[[], None]
             while services.are_up():
                 if time.monotonic() - looked > _ORPHANS_SECONDS:
                     end_orphans()
-                    with contextlib.suppress(OSError):  # the server is away for a moment: the next look will tell
+                    with contextlib.suppress(*AWAY):  # the server is away for a moment: the next look will tell
                         revive_living_runs(services.address.api)
                     looked = time.monotonic()
                 with locks.try_locked(state.lease) as unused:
@@ -140,8 +143,10 @@ def _serving(state: StateFolder, listener: socket.socket) -> Generator[Services]
         host, port = listener.getsockname()
         address = Address(host=host, port=port, notice=database.notice)
         environment = prefect_environment(state, address.api) | _server_settings(state, address, database)
-        # What `prefect server start` runs, without the seconds that its command line takes to be imported.
-        command = [sys.executable, "-P", "-m", "uvicorn", "--factory", "prefect.server.api.server:create_app"]
+        # What `prefect server start` runs, without the seconds that its command line takes to be imported. uvicorn
+        # would put the working directory first on sys.path.
+        command = [sys.executable, "-P", "-m", "uvicorn", "--factory", "deployments.app:create_app"]
+        command += ["--app-dir", str(Path(suture.__file__).parents[1])]
         command += ["--fd", str(listener.fileno()), "--lifespan", "on", "--log-level", "warning"]
         log = state.log("server")
         server = stack.enter_context(
@@ -154,14 +159,14 @@ def _serving(state: StateFolder, listener: socket.socket) -> Generator[Services]
         while not answers(address.api, timeout=1):
             if not are_up():
                 raise TransientError("The Prefect server does not start.", where=log, found=tail(log))
-            if not locks.is_locked(state.lease):
+            if not locks.is_locked(state.lease, also_shared=True):
                 sys.exit()  # who wanted it is gone
             time.sleep(0.05)
         yield Services(address, are_up, stack.close)
 
 
 def _server_settings(state: StateFolder, address: Address, database: Database) -> dict[str, str]:
-    login = None if is_loopback(address.host) else state.read_login()
+    login = None if is_loopback(address.host) else state.require_login()
     return {
         "PREFECT_SERVER_API_HOST": address.host,
         "PREFECT_SERVER_API_PORT": str(address.port),

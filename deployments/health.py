@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import sys
 
-from deployments.state import HOST, answers
+from deployments.hosts import HOST
+from deployments.state import answers
 
 
 def main() -> int:

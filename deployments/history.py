@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import socket
 from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
 from deployments.automations import AGAIN, UNHEARD
-from deployments.state import POOLS, post
+from deployments.state import POOLS, post, worker_name
+from suture.settings import settings
 
 _ALIVE = ["RUNNING", "PENDING", "CANCELLING"]
 
@@ -40,8 +40,9 @@ EVERYWHERE = (None, *POOLS)
 def end_lost_runs(api: str, pools: Collection[str | None]) -> int:
     """Mark every run of this machine that has not ended, and has no process, as crashed; or as cancelled.
 
-    Called while nobody on this machine can be about to start one of them. Those of a pool that another machine has
-    ever served may be that one's; the server's automations mark them when nothing is heard of them.
+    Called while nobody on this machine can be about to start one of them. Those of a pool that another machine, or
+    another user of this one, has ever served may be theirs, and so may those of no pool where the database is not
+    ours alone; the server's automations mark them when nothing is heard of them.
 
     Args:
         api: The server's.
@@ -53,7 +54,7 @@ def end_lost_runs(api: str, pools: Collection[str | None]) -> int:
     alive = {"state": {"type": {"any_": _ALIVE}}}
     runs = post(api, "/flow_runs/filter", {"flow_runs": alive})
     concerned = {run["work_pool_name"] for run in runs} & set(pools)
-    ours = {pool for pool in concerned if pool is None or _only_we_serve(api, pool)}
+    ours = {pool for pool in concerned if (_only_we_run() if pool is None else _only_we_serve(api, pool))}
     living = _living_runs()
     lost = [run for run in runs if run["work_pool_name"] in ours and run["id"] not in living]
     if not lost:
@@ -90,10 +91,15 @@ def _end_of(run: dict[str, Any]) -> dict[str, str]:
     return _CANCELLED if run["state"]["type"] == "CANCELLING" else _KILLED
 
 
+def _only_we_run() -> bool:
+    """Return whether every `suture run` that the server knows of is of this state folder."""
+    return settings().database is None
+
+
 def _only_we_serve(api: str, pool: str) -> bool:
-    """Return whether no worker of another machine has ever served a pool."""
+    """Return whether no worker but this user's on this machine has ever served a pool."""
     workers = post(api, f"/work_pools/{pool}/workers/filter", {})
-    return {worker["name"] for worker in workers} <= {socket.gethostname()}
+    return {worker["name"] for worker in workers} <= {worker_name()}
 
 
 def _living_runs() -> set[str]:

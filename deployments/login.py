@@ -6,11 +6,9 @@ import ipaddress
 import os
 import secrets
 
-from deployments.state import StateFolder, is_free
+from deployments.hosts import is_free
+from deployments.state import LOGIN, StateFolder
 from suture.errors import HostError
-
-VARIABLE = "PREFECT_API_AUTH_STRING"
-"""Prefect's name for what a client logs in with: `user:password`."""
 
 
 def require_host(host: str) -> None:
@@ -40,11 +38,11 @@ def make_login(state: StateFolder) -> None:
     Raises:
         HostError: When the user's choice is not `user:password`.
     """
-    chosen = os.environ.get(VARIABLE) or state.read_login() or f"suture:{secrets.token_urlsafe(18)}"
+    chosen = os.environ.get(LOGIN) or state.read_login() or f"suture:{secrets.token_urlsafe(18)}"
     user, _, password = chosen.partition(":")
     if not user or not password:
         raise HostError(
-            f"{VARIABLE} is no login.",
+            f"{LOGIN} is no login.",
             expected="user:password",
             way_out="Set it so, or unset it: then a random one is made.",
         )

@@ -78,6 +78,8 @@ def running_postgres(folder: Path, log: Path) -> Generator[Database]:
     """
     if not folder.exists():
         _check_wheel(log)
+    notice = _open_the_way(folder) if os.geteuid() == 0 else ""
+    if not folder.exists():
         _initialise(folder, log)
     with _socket_folder(folder) as sockets:
         deadline = time.monotonic() + _START_SECONDS
@@ -85,7 +87,7 @@ def running_postgres(folder: Path, log: Path) -> Generator[Database]:
             with _started(folder, sockets, log) as is_up:
                 if is_up():
                     url = f"postgresql+asyncpg://postgres@/postgres?host={quote(str(sockets))}&port=5432"
-                    yield Database(url, is_up)
+                    yield Database(url, is_up, notice)
                     return
             if time.monotonic() > deadline:
                 raise TransientError("PostgreSQL does not start.", where=log, found=tail(log))
@@ -97,15 +99,18 @@ def _started(folder: Path, sockets: Path, log: Path) -> Generator[Callable[[], b
     command = [_programs() / "postgres", "-D", folder, "-k", sockets, "-h", "", "-p", "5432"]
     owner = folder.stat().st_uid  # PostgreSQL refuses to run as root: initdb gave the folder to a user of its own
     user = None if owner == os.geteuid() else owner
-    if user is not None:
-        _open_the_way(folder)
-    with start_process(command, log=log, user=user, grace=30) as postmaster:
+    with start_process(command, log=log, env=_environment(), user=user, grace=30) as postmaster:
         while postmaster.poll() is None and not _is_ready(folder, postmaster.pid):
             time.sleep(0.02)
         try:
             yield lambda: postmaster.poll() is None
         finally:
             postmaster.send_signal(signal.SIGINT)  # "fast": waits for no session
+
+
+def _environment() -> dict[str, str]:
+    """Return our environment in a locale that every machine has: an ssh client may bring the name of another."""
+    return {**os.environ, "LC_ALL": "C"}
 
 
 def _programs() -> Path:
@@ -133,9 +138,8 @@ def _initialise(folder: Path, log: Path) -> None:
     user = _user(log) if os.geteuid() == 0 else None
     if user is not None:
         os.chown(draft, user, -1)
-        _open_the_way(draft)
-    command = [_programs() / "initdb", "-D", draft, "--auth=trust", "--encoding=utf8", "--username=postgres"]
-    with start_process(command, log=log, user=user) as initdb:
+    command = [_programs() / "initdb", "-D", draft, "--auth=trust", "--encoding=utf8", "--locale=C"]
+    with start_process([*command, "--username=postgres"], log=log, env=_environment(), user=user) as initdb:
         if initdb.wait() != 0:
             raise TransientError("PostgreSQL's folder cannot be made.", where=draft, found=tail(log))
     draft.rename(folder)
@@ -161,12 +165,21 @@ def _user(log: Path) -> int:
     return pwd.getpwnam(_USER).pw_uid
 
 
-def _open_the_way(folder: Path) -> None:
-    """Let a user without rights pass through the folders above it, not to look into them."""
+def _open_the_way(folder: Path) -> str:
+    """Let a user without rights pass through the folders above it, not look into them; returns what to say of it."""
+    opened: list[Path] = []
     for parent in {*folder.parents, *_programs().parents}:
         mode = stat.S_IMODE(parent.stat().st_mode)
         if not mode & stat.S_IXOTH:
             parent.chmod(mode | stat.S_IXOTH)
+            opened.append(parent)
+    others = sorted(str(parent) for parent in opened if parent != folder.parent)  # that one is made for it
+    if not others:
+        return ""
+    return (
+        f"PostgreSQL does not run as root. So that its own user finds its way, every user can now pass through "
+        f"{' and '.join(others)}, but not list what is in there. SUTURE_STATE may name a folder elsewhere."
+    )
 
 
 @contextlib.contextmanager

@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from deployments.display import BarDisplay, LineDisplay
+from deployments.environment import prefect_environment
 from deployments.logs import shorten_logs
 from deployments.server import Server, managed_server, outside_server
-from deployments.state import prefect_environment, state_of_this_machine
+from deployments.state import state_of_this_machine
 from suture.plan import check_disk, resolve
 from suture.recipe import Recipe, load_recipe
 from suture.steps import store_of_this_machine
@@ -46,7 +47,9 @@ def join_server() -> Server:
     """Make this process a client of a server: the user's own if it answers, else the managed one."""
     os.environ["PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL"] = "CRITICAL"  # the display says it; the server has the logs
     server = outside_server()
-    if server is None:
+    if server is not None:
+        os.environ.update(server.environment)  # its login and its profile are the user's own, and stay
+    else:
         _set_environment(prefect_environment(state_of_this_machine(), ""))
         # Given back by atexit, registered before Prefect is imported and so called after Prefect has sent its logs.
         lease = contextlib.ExitStack()
@@ -54,7 +57,7 @@ def join_server() -> Server:
         server = lease.enter_context(managed_server(meanwhile=lambda: importlib.import_module(_FLOW)))
         if server.notice:
             sys.stderr.write(f"{server.notice}\n")
-    _set_environment(server.environment)
+        _set_environment(server.environment)
     shorten_logs()
     from prefect.context import refresh_global_settings_context
 

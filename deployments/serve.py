@@ -20,6 +20,7 @@ from prefect.workers.process import ProcessJobConfiguration, ProcessWorker, Proc
 
 from deployments.automations import AGAIN
 from deployments.history import revive_living_runs
+from deployments.state import AWAY
 from suture.orphans import end_orphans
 
 _ORPHANS_SECONDS = 5.0
@@ -46,7 +47,7 @@ def _watch() -> None:
     waiting = threading.Event()
     while not waiting.wait(_ORPHANS_SECONDS):
         end_orphans()
-        with contextlib.suppress(OSError):  # the server is away
+        with contextlib.suppress(*AWAY):  # the server is away
             revive_living_runs(os.environ["PREFECT_API_URL"])
 
 

@@ -12,14 +12,12 @@ from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from deployments.environment import HEARTBEAT_SECONDS, prefect_environment
+from deployments.hosts import HOST, is_free
 from deployments.state import (
-    HEARTBEAT_SECONDS,
-    HOST,
     Address,
     StateFolder,
     answers,
-    is_free,
-    prefect_environment,
     state_of_this_machine,
 )
 from suture.errors import HostError, ProcessError, TransientError
@@ -55,7 +53,7 @@ class Server:
 def outside_server() -> Server | None:
     """Return the server that PREFECT_API_URL names, in the environment or in the active profile, if it answers."""
     api = os.environ.get("PREFECT_API_URL") or _profile_url()
-    if not api or _is_managed(api) or not answers(api.rstrip("/")):
+    if not api or state_of_this_machine().is_managed(api) or not answers(api.rstrip("/")):
         return None
     api = api.rstrip("/")
     environment = {
@@ -184,11 +182,6 @@ def elsewhere(address: Address, port: int, host: str) -> HostError:
         way_out=f"Use it as it is (`suture up --host {address.host} --port {address.port}`), "
         "or start again when they have ended.",
     )
-
-
-def _is_managed(api: str) -> bool:
-    address = state_of_this_machine().read_address()
-    return address is not None and address.api == api.rstrip("/")
 
 
 def _profile_url() -> str | None:

@@ -7,24 +7,23 @@ import contextlib
 import ipaddress
 import json
 import os
+import pwd
 import socket
 import urllib.error
 import urllib.request
 from collections.abc import Mapping
 from dataclasses import dataclass
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-import suture
+from deployments.hosts import HOST, address_of, is_ours
 from suture.errors import HostError
 from suture.settings import settings
 from suture.store import durable, locks
-
-HOST = "127.0.0.1"
-"""Loopback: what the server listens on unless told otherwise, as it has no login then."""
 
 POOL = "cpu"
 """The work pool whose worker runs on this machine, started by `up`."""
@@ -35,21 +34,17 @@ GPU_POOL = "gpu"
 POOLS: Mapping[str, int | None] = {POOL: None, GPU_POOL: 1}
 """Work pool -> how many of its runs may go on at once. One GPU holds one training."""
 
+LOGIN = "PREFECT_API_AUTH_STRING"
+"""Prefect's name for what a client logs in with: `user:password`."""
+
+AWAY = (OSError, HTTPException)
+"""What it raises to ask a server that is away, or was killed in the middle of its answer."""
+
 LOGS = ("guardian", "server", "postgres", "worker-cpu", "worker-gpu", "deploy")
 """What keeps a log in the state folder."""
 
-HEARTBEAT_SECONDS = "30"
-"""Between two signs of life of a run; Prefect takes no shorter time."""
-
-_FOLDERS = {"SUTURE_STORE", "SUTURE_STATE", "SUTURE_CACHE", "SUTURE_LLAMA_CPP"}
-
 _direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 """Opens addresses of this machine: never through a proxy."""
-
-
-def is_loopback(host: str) -> bool:
-    """Return whether an IP address can be reached from this machine alone."""
-    return ipaddress.ip_address(host).is_loopback
 
 
 class Address(BaseModel):
@@ -66,12 +61,21 @@ class Address(BaseModel):
     @property
     def ui(self) -> str:
         """Address of the pages, as this machine's processes use it."""
-        return f"http://{HOST if ipaddress.ip_address(self.host).is_unspecified else self.host}:{self.port}"
+        return f"http://{HOST if self._is_everywhere else self.host}:{self.port}"
 
     @property
     def api(self) -> str:
         """Address of the API."""
         return f"{self.ui}/api"
+
+    def is_at(self, url: str) -> bool:
+        """Return whether a URL leads to it, by whichever of this machine's names."""
+        leads_here = is_ours(url) if self._is_everywhere else address_of(url) == self.host
+        return leads_here and urlsplit(url).netloc.endswith(f":{self.port}")
+
+    @property
+    def _is_everywhere(self) -> bool:
+        return ipaddress.ip_address(self.host).is_unspecified
 
 
 @dataclass(frozen=True)
@@ -129,7 +133,7 @@ class StateFolder:
             HostError: When it cannot be made.
         """
         try:
-            self.root.mkdir(parents=True, exist_ok=True)
+            self.root.mkdir(mode=0o700, parents=True, exist_ok=True)  # logs and the database tell of the user's work
         except OSError as error:
             raise HostError(
                 "The server's folder cannot be made.",
@@ -153,6 +157,11 @@ class StateFolder:
         """Tell the clients that the server is up no more."""
         self._address.unlink(missing_ok=True)
 
+    def is_managed(self, url: str) -> bool:
+        """Return whether a URL leads to the server of this folder."""
+        address = self.read_address()
+        return address is not None and address.is_at(url)
+
     def read_holder(self) -> int | None:
         """Return the process id of `suture up`; None when it is not up."""
         if not locks.is_locked(self.up):
@@ -172,6 +181,21 @@ class StateFolder:
         except OSError:
             return None
 
+    def require_login(self) -> str:
+        """Return the login of a server that other machines can reach.
+
+        Raises:
+            HostError: When there is none, or it cannot be read: such a server never goes without.
+        """
+        login = self.read_login()
+        if not login:
+            raise HostError(
+                "The server's login cannot be read.",
+                where=self.login,
+                way_out="Start again with `suture up --host ADDRESS`: it makes one.",
+            )
+        return login
+
     def write_login(self, login: str) -> None:
         """Note the server's login for this user's processes alone."""
         durable.write_atomically(self.login, login.encode(), mode=0o600)
@@ -190,41 +214,28 @@ class StateFolder:
         return self.root / "up.pid"
 
 
+def worker_name() -> str:
+    """Return what this user's workers on this machine are called: others on it have pools of their own."""
+    try:
+        user = pwd.getpwuid(os.geteuid()).pw_name
+    except KeyError:  # in a container that was given a number
+        user = str(os.geteuid())
+    return f"{user}@{socket.gethostname()}"
+
+
 def state_of_this_machine() -> StateFolder:
     """Return the folder that the settings name."""
     return StateFolder(settings().state)
 
 
-def prefect_environment(state: StateFolder, api: str) -> dict[str, str]:
-    """Return this process's environment as the managed server and its clients need it."""
-    kept = {
-        name: value
-        for name, value in os.environ.items()
-        if not name.startswith(("PREFECT_API_", "PREFECT_SERVER_", "PG")) and name != "PREFECT_PROFILE"
-    }
-    for name in _FOLDERS & kept.keys():
-        kept[name] = str(Path(kept[name]).absolute())  # a flow run's working directory is not ours
-    checkout = str(Path(suture.__file__).parents[1])
-    hosts = dict.fromkeys([HOST, urlsplit(api).hostname or HOST])
-    no_proxy = ",".join(filter(None, [kept.get("no_proxy") or kept.get("NO_PROXY"), *hosts]))
-    login = state.read_login()
-    return (
-        kept
-        | ({"PREFECT_API_AUTH_STRING": login} if login else {})
-        | {
-            "no_proxy": no_proxy,
-            "NO_PROXY": no_proxy,
-            "PREFECT_HOME": str(state.root / "prefect"),
-            "PREFECT_API_URL": api,
-            "PREFECT_CLI_PROMPT": "false",
-            "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
-            "PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT": "false",
-            "DO_NOT_TRACK": "1",
-            "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": HEARTBEAT_SECONDS,
-            "PREFECT_CLIENT_RETRY_EXTRA_CODES": "500",  # what the server says while its database starts again
-            "PYTHONPATH": os.pathsep.join(dict.fromkeys([checkout, *kept.get("PYTHONPATH", "").split(os.pathsep)])),
-        }
-    )
+def login_for(api: str, state: StateFolder) -> str | None:
+    """Return `user:password` for a server: its own for the managed one, for others what the environment holds.
+
+    Args:
+        api: The server's; empty for the managed one that is to be started.
+        state: Of this machine.
+    """
+    return state.read_login() if not api or state.is_managed(api) else os.environ.get(LOGIN)
 
 
 def answers(api: str, timeout: float = 5.0) -> bool:
@@ -235,7 +246,7 @@ def answers(api: str, timeout: float = 5.0) -> bool:
             return True
     except urllib.error.HTTPError as error:
         return error.code < 500
-    except (OSError, ValueError):
+    except (*AWAY, ValueError):
         return False
 
 
@@ -251,29 +262,9 @@ def patch(api: str, path: str, body: Mapping[str, Any]) -> None:
 
 def _send(method: str, url: str, body: Mapping[str, Any]) -> bytes:
     headers = {"Content-Type": "application/json"}
-    login = os.environ.get("PREFECT_API_AUTH_STRING") or state_of_this_machine().read_login()
+    login = login_for(url, state_of_this_machine())
     if login:
         headers["Authorization"] = f"Basic {base64.b64encode(login.encode()).decode()}"
     request = urllib.request.Request(url, data=json.dumps(body).encode(), headers=headers, method=method)  # noqa: S310
     with _direct.open(request, timeout=120) as answer:  # a busy machine takes its time
         return answer.read()
-
-
-def is_ours(url: str) -> bool:
-    """Return whether a URL names an IP address of this machine."""
-    try:
-        host = str(ipaddress.ip_address(urlsplit(url).hostname or ""))
-    except ValueError:
-        return False
-    return is_free(0, host)
-
-
-def is_free(port: int, host: str = HOST) -> bool:
-    """Return whether this machine has an address and nobody listens on this port of it."""
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-        except OSError:
-            return False
-        return True

@@ -12,9 +12,8 @@ from rich.console import Console
 from rich.live import Live
 
 from deployments.run import join_server, run_flow
-from deployments.server import answering
+from deployments.server import Server
 from deployments.state import POOL, post, state_of_this_machine
-from suture.errors import SutureError
 from suture.show.sweep import plan_lines, points_table, result_table
 from suture.steps import store_of_this_machine
 from suture.store import Store
@@ -47,9 +46,7 @@ def run_sweep(path: Path, sets: Sequence[str], at_once: int | None) -> int:
     todo = [planned for planned in plan.points if planned.point.number not in finished]
     board = _Board(plan, dict.fromkeys(finished, "cached"))
     if todo:
-        on_pool = _pool_is_served()
-        join_server()
-        if on_pool:
+        if _pool_is_served(join_server()):
             with board.shown():
                 _on_pool(plan, todo, at_once, board.tell)
         else:
@@ -73,19 +70,18 @@ def _in_this_process(todo: Sequence[PlannedPoint], tell: Tell) -> None:
         tell(planned.point, "Running", "")
         try:
             run_flow(planned.point.recipe)
-        except SutureError as error:
+        except Exception as error:  # noqa: BLE001 -- whatever its tools have raised
             tell(planned.point, "Failed", str(error))
         else:
             tell(planned.point, "Completed", "")
 
 
-def _pool_is_served() -> bool:
-    """Return whether `suture up` is up, with a worker that takes runs."""
+def _pool_is_served(server: Server) -> bool:
+    """Return whether the server is that of a `suture up` that is up, with a worker that takes runs."""
     state = state_of_this_machine()
-    address = answering(state) if state.read_holder() is not None else None
-    if address is None:
+    if state.read_holder() is None or not state.is_managed(server.api):
         return False
-    (pool,) = post(address.api, "/work_pools/filter", {"work_pools": {"name": {"any_": [POOL]}}}) or [{}]
+    (pool,) = post(server.api, "/work_pools/filter", {"work_pools": {"name": {"any_": [POOL]}}}) or [{}]
     return pool.get("status") == "READY"
 
 
@@ -123,5 +119,10 @@ class _Board:
         bad = state in ("Failed", "Crashed", "Cancelled", "Unknown", "Deleted")
         if self._live is None or bad:
             why = f": {message[:_SHOWN_MESSAGE]}" if bad and message else ""
-            line = f"point {point.number} ({', '.join(point.values)}): {state.lower()}{why}"
-            (self._live.console.print(line) if self._live else sys.stderr.write(f"{line}\n"))
+            self._say(f"point {point.number} ({', '.join(point.values)}): {state.lower()}{why}")
+
+    def _say(self, line: str) -> None:
+        if self._live is None:
+            sys.stderr.write(f"{line}\n")
+        else:
+            self._live.console.print(line, markup=False, highlight=False)

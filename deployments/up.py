@@ -7,18 +7,16 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Generator
-from http.client import HTTPException
 from typing import NoReturn
 
-from deployments.deploy import deploy_flows
+from deployments.deploy import deploy_flows, server_stays
 from deployments.history import end_lost_runs
+from deployments.hosts import is_loopback
 from deployments.limits import limit_builds
 from deployments.login import make_login, require_host
 from deployments.server import Server, elsewhere, managed_server, require_port
-from deployments.state import GPU_POOL, POOL, POOLS, StateFolder, is_loopback, state_of_this_machine
+from deployments.state import AWAY, GPU_POOL, POOL, POOLS, StateFolder, state_of_this_machine
 from deployments.worker import Worker, gpu_found, make_pools, started_worker
-from suture.errors import TransientError
 from suture.orphans import end_orphans
 from suture.store import locks
 
@@ -66,7 +64,7 @@ def _serve(state: StateFolder, host: str, port: int, *, gpu_worker: bool, runs: 
     with contextlib.ExitStack() as stack:
         server = stack.enter_context(managed_server(port, host=host))
         pools = [POOL, GPU_POOL] if gpu_worker else [POOL]
-        with _server_stays(server):
+        with server_stays(server.ui):
             make_pools(server.api, list(POOLS))
             limit_builds(server.api, runs)
             end_lost_runs(server.api, pools)  # of an `up` that was killed a moment ago: the server may not know it
@@ -83,19 +81,6 @@ def _serve(state: StateFolder, host: str, port: int, *, gpu_worker: bool, runs: 
         )
         sys.stdout.flush()
         _keep(workers, stack, server, state)
-
-
-@contextlib.contextmanager
-def _server_stays(server: Server) -> Generator[None]:
-    try:
-        yield
-    except (OSError, HTTPException) as error:
-        raise TransientError(
-            "The server went away while it was being set up.",
-            where=server.ui,
-            found=str(error),
-            way_out="Run the same command again; `suture logs server` and `suture logs guardian` say more.",
-        ) from error
 
 
 def _keep(workers: list[Worker], stack: contextlib.ExitStack, server: Server, state: StateFolder) -> NoReturn:
@@ -115,6 +100,6 @@ def _ended_its_runs(server: Server, worker: Worker) -> bool:
     end_orphans()
     try:
         end_lost_runs(server.api, [worker.pool])
-    except (OSError, HTTPException):  # it was killed too, and is being started again
+    except AWAY:  # it was killed too, and is being started again
         return False
     return True

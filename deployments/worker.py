@@ -6,6 +6,7 @@ import contextlib
 import os
 import shutil
 import socket
+import ssl
 import sys
 import time
 from collections.abc import Generator, Mapping, Sequence
@@ -16,7 +17,17 @@ from typing import NoReturn
 
 import httpx
 
-from deployments.state import HOST, POOLS, StateFolder, answers, is_ours, prefect_environment, state_of_this_machine
+from deployments.environment import prefect_environment
+from deployments.hosts import HOST
+from deployments.state import (
+    LOGIN,
+    POOLS,
+    StateFolder,
+    answers,
+    login_for,
+    state_of_this_machine,
+    worker_name,
+)
 from suture.errors import HostError, ProcessError, TransientError
 from suture.orphans import end_orphans, mark
 from suture.process import Child, run, start_process, tail
@@ -94,8 +105,7 @@ def become_worker(pool: str, server: str) -> NoReturn:
     state = state_of_this_machine()
     state.make()
     end_orphans()
-    logins = {name: os.environ[name] for name in ("PREFECT_API_AUTH_STRING",) if name in os.environ}
-    environment = mark(_environment(prefect_environment(state, api) | logins))
+    environment = mark(_environment(prefect_environment(state, api)))
     sys.stderr.write(f"Worker of pool {pool} at {server}; Ctrl-C stops it.\n")
     sys.stderr.flush()
     command = _command(pool)
@@ -115,10 +125,12 @@ def make_pools(api: str, pools: Sequence[str]) -> None:
     Raises:
         HostError: When no Prefect server answers, or it wants another login.
     """
-    login = os.environ.get("PREFECT_API_AUTH_STRING") or state_of_this_machine().read_login()
+    login = login_for(api, state_of_this_machine())
     auth = httpx.BasicAuth(*login.split(":", 1)) if login and ":" in login else None
     try:
-        with httpx.Client(base_url=api, auth=auth, timeout=30, trust_env=not is_ours(api)) as client:
+        # Never through a proxy, as all else that is said to it; the context heeds SSL_CERT_FILE nonetheless.
+        trusted = ssl.create_default_context()
+        with httpx.Client(base_url=api, auth=auth, timeout=30, trust_env=False, verify=trusted) as client:
             for pool in pools:
                 if _ask(client, "GET", f"/work_pools/{pool}").status_code == HTTPStatus.NOT_FOUND:
                     limit = POOLS.get(pool)
@@ -142,7 +154,7 @@ def _ask(client: httpx.Client, method: str, path: str, body: Mapping[str, object
             "The Prefect server wants a login.",
             where=str(client.base_url),
             found=f"status {answer.status_code}",
-            way_out="Set PREFECT_API_AUTH_STRING to the `user:password` in the file that `suture up` names.",
+            way_out=f"Set {LOGIN} to the `user:password` in the file that `suture up` names.",
         )
     if answer.status_code not in (HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT):  # conflict: another has just made it
         answer.raise_for_status()
@@ -173,7 +185,7 @@ def _command(pool: str) -> list[str]:
         "--type",
         "process",
     ]
-    return [*command, "--name", socket.gethostname()]
+    return [*command, "--name", worker_name()]
 
 
 def _environment(environment: Mapping[str, str]) -> dict[str, str]:

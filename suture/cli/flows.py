@@ -34,6 +34,7 @@ def flows_command(*arguments: str) -> tuple[list[str], dict[str, str]]:
             expected="a checkout of Suture with flows/, tasks/ and deployments/",
             way_out="Clone the repository and run `make setup`, or use the image.",
         )
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(root), os.environ.get("PYTHONPATH", "")])}
-    # -P: the user's working directory may hold a `tasks` or `flows` of its own
+    # -P, and no empty entry: the user's working directory may hold a `tasks` or `flows` of its own
+    python_path = [str(root), *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(python_path)}
     return [sys.executable, "-P", "-m", "deployments", *arguments], environment

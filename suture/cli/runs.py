@@ -30,7 +30,7 @@ def plan(recipe: RecipeFile, *, as_json: AsJson = False) -> None:
     console.print(sources_table(resolved))
     console.print(licences_table(judge_plan(resolved)))
     console.print(steps_table(resolved, store))
-    console.print(disk_line(resolved, store), highlight=False)
+    console.print(disk_line(resolved, store), markup=False, highlight=False)
 
 
 def schema() -> None:
@@ -112,7 +112,7 @@ def report(
         return
     console = Console()
     console.print(scoreboard(files.data))
-    console.print(f"Report: {files.html}", highlight=False, soft_wrap=True)
+    console.print(f"Report: {files.html}", markup=False, highlight=False, soft_wrap=True)
 
 
 def compare(

@@ -32,8 +32,7 @@ def up(
 ) -> NoReturn:
     """Start the Prefect server, the workers and the deployments; Ctrl-C or `suture down` stops all of it."""
     wanted = {None: (), True: ("--gpu-worker",), False: ("--no-gpu-worker",)}[gpu_worker]
-    limit = () if runs is None else ("--runs", str(runs))
-    become_flows("up", "--host", host, "--port", str(port), *wanted, *limit)
+    become_flows("up", "--host", host, "--port", str(port), *wanted, *_limit(runs))
 
 
 def down() -> NoReturn:
@@ -87,6 +86,13 @@ def deploy(
     server: Annotated[
         str, typer.Option(metavar="URL", help="Address of the Prefect server, such as http://workstation:4200.")
     ],
+    runs: Annotated[
+        int | None, typer.Option(min=1, help="Builds that go on at once, others wait; left as it is if left out.")
+    ] = None,
 ) -> NoReturn:
     """Give a server that `suture up` has not started the work pools, the deployments and the automations."""
-    become_flows("deploy", "--server", server)
+    become_flows("deploy", "--server", server, *_limit(runs))
+
+
+def _limit(runs: int | None) -> tuple[str, ...]:
+    return () if runs is None else ("--runs", str(runs))

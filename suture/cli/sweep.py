@@ -57,4 +57,4 @@ def sweep(
     console = Console()
     console.print(points_table(plan, dict.fromkeys(plan.finished(store), "finished")))
     for line in plan_lines(plan, store):
-        console.print(line, highlight=False)
+        console.print(line, markup=False, highlight=False)

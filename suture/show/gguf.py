@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping
 
 from pydantic import JsonValue
+from rich.markup import escape
 from rich.table import Table
 
 from suture.direct_gguf import Quantized
@@ -71,7 +72,8 @@ def _pairs_table(title: str, pairs: Mapping[str, JsonValue]) -> Table:
     table.add_column("value", overflow="fold")
     for name, value in pairs.items():
         text = str(value)
-        table.add_row(name, text if len(text) <= _SHOWN_CHARACTERS else f"{text[:_SHOWN_CHARACTERS]} ...")
+        shown = text if len(text) <= _SHOWN_CHARACTERS else f"{text[:_SHOWN_CHARACTERS]} ..."
+        table.add_row(escape(name), escape(shown))
     return table
 
 
@@ -80,7 +82,7 @@ def _sources_table(sources: list[dict[str, str]]) -> Table:
     for column in ("name", "model", "commit", "licence"):
         table.add_column(column, overflow="fold")
     for source in sources:
-        table.add_row(source["name"], source["model"], source["commit"], source["licence"])
+        table.add_row(*(escape(source[column]) for column in ("name", "model", "commit", "licence")))
     return table
 
 

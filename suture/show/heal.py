@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from pydantic import JsonValue
+from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
@@ -30,7 +31,7 @@ def preview_text(preview: Preview) -> Iterator[RenderableType]:
     for part in preview.parts:
         counts = (part.sequences, part.tokens, part.learned_tokens, part.epochs)
         left_out = (part.too_long, part.silent, part.held_out)
-        table.add_row(printable(part.name), *(f"{count:,}" for count in (*counts, *left_out)))
+        table.add_row(escape(printable(part.name)), *(f"{count:,}" for count in (*counts, *left_out)))
     yield table
     for number, row in enumerate(preview.rows, start=1):
         learned = sum(piece.tokens for piece in row if piece.learned)
@@ -63,5 +64,5 @@ def estimate_table(estimate: Estimate) -> Table:
         "disk while training": f"{human_bytes(estimate.disk_bytes)} of {human_bytes(estimate.free_disk_bytes)} free",
     }
     for name, value in rows.items():
-        table.add_row(name, printable(value))
+        table.add_row(name, escape(printable(value)))
     return table

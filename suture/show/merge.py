@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
+from rich.markup import escape
 from rich.table import Table
 
 from suture.progress import human_bytes
@@ -33,7 +34,7 @@ def account_tables(account: Mapping[str, Any]) -> list[Table]:
     }
     for name, value in rows.items():
         if value != "":
-            table.add_row(name, str(value))
+            table.add_row(name, escape(str(value)))
     return [table, *([_dropped_table(account)] if account["dropped"] else [])]
 
 
@@ -50,5 +51,5 @@ def _dropped_table(account: Mapping[str, Any]) -> Table:
         table.add_column(column, justify="right" if column == "tensors" else "left")
     counts = Counter((row["source"], row["reason"]) for row in account["dropped"])
     for (source, reason), count in counts.items():
-        table.add_row(source, f"{count:,}", reason)
+        table.add_row(source, f"{count:,}", escape(reason))
     return table

@@ -24,13 +24,13 @@ def sources_table(plan: Plan) -> Table:
         if source.adapter is not None:
             table.add_row(*_pinned(source.adapter, "adapter"))
     for data in plan.datasets:
-        table.add_row("data", data.repo, data.commit[:KEY_DIGITS], data.licence, "data set", "", "")
+        table.add_row("data", escape(data.repo), data.commit[:KEY_DIGITS], escape(data.licence), "data set", "", "")
     return table
 
 
 def _pinned(pinned: Pinned, layers: str) -> tuple[str, ...]:
     parameters = f"{pinned.layout.parameters / 1e6:,.1f} M"
-    identity = (pinned.name, pinned.model, pinned.commit[:KEY_DIGITS], pinned.licence)
+    identity = (pinned.name, escape(pinned.model), pinned.commit[:KEY_DIGITS], escape(pinned.licence))
     return (*identity, layers, parameters, human_bytes(pinned.layout.size))
 
 
@@ -55,7 +55,7 @@ def licences_table(judgement: Judgement) -> Table:
     for problem in judgement.problems:
         table.add_row(f"[red]{escape(problem)}[/red]")
     for asked in judgement.requirements:
-        table.add_row(escape(asked.text), ", ".join(asked.licences), escape(", ".join(asked.parts)))
+        table.add_row(escape(asked.text), escape(", ".join(asked.licences)), escape(", ".join(asked.parts)))
     table.caption = (
         "A summary of what the parts' cards name, to be read with the licences themselves; no legal advice."
     )

@@ -69,8 +69,8 @@ def run_head(store: Store, record: RunRecord) -> Table:
         "took": _took(record),
         "steps": f"{done(store, record)} of {len(record.keys)} done"
         + f", {_cached(record)} cached" * bool(record.steps),
-        "Prefect": record.flow_url or record.flow_run or numbers.MISSING,
-        "report": str(report) if report.exists() else numbers.MISSING,
+        "Prefect": escape(record.flow_url or record.flow_run or numbers.MISSING),
+        "report": escape(str(report)) if report.exists() else numbers.MISSING,
     }
     for name, value in rows.items():
         table.add_row(name, value)

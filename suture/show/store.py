@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from rich.markup import escape
 from rich.table import Table
 
 from suture.errors import CorruptArtifactError
@@ -15,7 +16,7 @@ KEY_DIGITS = 12
 
 def artifacts_table(store: Store) -> Table:
     """Return every artifact: key, step, size, when it was made and how long that took."""
-    table = Table(title=str(store.root), title_justify="left")
+    table = Table(title=escape(str(store.root)), title_justify="left")
     for column in ("key", "step", "size", "files", "made", "took"):
         table.add_column(column, justify="right" if column in ("size", "files", "took") else "left")
     total = 0
@@ -44,5 +45,5 @@ def findings_table(findings: list[Finding]) -> Table:
     table.add_column("key")
     table.add_column("finding")
     for finding in findings:
-        table.add_row(finding.key[:KEY_DIGITS], finding.problem)
+        table.add_row(finding.key[:KEY_DIGITS], escape(finding.problem))
     return table

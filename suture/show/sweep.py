@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from pydantic import JsonValue
 from rich import box
+from rich.markup import escape
 from rich.table import Table
 
 from suture.progress import human_bytes
@@ -22,7 +23,7 @@ def points_table(plan: SweepPlan, states: Mapping[int, str]) -> Table:
         table.add_column(column)
     for planned in plan.points:
         point = planned.point
-        table.add_row(str(point.number), *point.values, point.recipe.name, states.get(point.number, ""))
+        table.add_row(str(point.number), *map(escape, point.values), point.recipe.name, states.get(point.number, ""))
     return table
 
 
@@ -68,6 +69,6 @@ def result_table(data: SweepData) -> Table:
     for column in rows[0]:
         table.add_column(column, justify="left" if column in (*_LEFT, *fields) else "right")
     for row in rows:
-        table.add_row(*row.values())
+        table.add_row(*map(escape, row.values()))
     table.caption, table.caption_justify = NOTE, "left"
     return table

@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
@@ -22,7 +23,9 @@ def deploy(*, seconds: int, remove: bool) -> None:
     deployment.apply()
 
 
-def test_schedules_and_parameters_are_given_back(server: Server, ask: Callable[..., Any], tmp_path: Path) -> None:
+def test_schedules_and_parameters_are_given_back(
+    server: Server, ask: Callable[..., Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     def chosen() -> tuple[float, bool]:
         (found,) = ask("/deployments/filter", deployments={"name": {"any_": ["chosen"]}})
         (schedule,) = found["schedules"]
@@ -48,3 +51,14 @@ def test_schedules_and_parameters_are_given_back(server: Server, ask: Callable[.
     deploy_and_keep(server.api, state, lambda: deploy(seconds=900, remove=False))
     assert chosen() == (3600, True)
     assert not state.choices.exists()
+
+    gone, unfit = str(uuid4()), {"maintenance": {"remove": "a word"}}
+    state.choices.write_text(
+        json.dumps({gone: kept, before["id"]: kept | {"parameters": unfit, "schedules": [schedule]}})
+    )
+    deploy_and_keep(server.api, state, lambda: deploy(seconds=900, remove=False))
+    assert chosen() == (3600, False), "the schedule is kept where the form is another"
+    assert not state.choices.exists(), "what is refused once must not stop the next `suture up`"
+    said = capsys.readouterr().err
+    assert f"{gone} has lost the schedules and parameters" in said
+    assert f"{before['id']} has lost the parameters" in said

@@ -16,7 +16,7 @@ from deployments.server import Server
 
 
 def test_a_server_gets_pools_deployments_and_automations(server: Server, ask: Callable[..., Any]) -> None:
-    deploy_to(server.ui)
+    deploy_to(server.ui, runs=3)
     file = yaml.safe_load((Path(deployments.__file__).parent / "prefect.yaml").read_text())
     wanted = {(each["entrypoint"].rpartition(".")[2], each["work_pool"]["name"]) for each in file["deployments"]}
     flows = {flow["id"]: flow["name"] for flow in ask("/flows/filter")}
@@ -25,6 +25,8 @@ def test_a_server_gets_pools_deployments_and_automations(server: Server, ask: Ca
     pools = {pool["name"]: pool["concurrency_limit"] for pool in ask("/work_pools/filter")}
     assert pools["gpu"] == 1
     assert ask("/automations/filter")
+    queues = {queue["name"]: queue["concurrency_limit"] for queue in ask("/work_pools/cpu/queues/filter")}
+    assert (queues["default"], queues["light"]) == (3, None)
 
 
 def test_health_check(server: Server) -> None:

@@ -15,11 +15,12 @@ from typing import Any
 import pytest
 
 from deployments.automations import UNHEARD
+from deployments.history import EVERYWHERE, end_lost_runs
 from deployments.server import Server, managed_server, outside_server
-from deployments.state import Address, StateFolder, answers, post, prefect_environment
+from deployments.state import Address, StateFolder, answers, post
 from suture.errors import HostError
 from suture.settings import settings
-from tests.flows.serving import processes, wait_until
+from tests.flows.serving import CHECKOUT, processes, wait_until
 
 CLIENT = """
 import sys
@@ -42,13 +43,14 @@ def start_client() -> Generator[Callable[..., Client]]:
     """Starts a process that uses the server until its standard input is closed."""
     with contextlib.ExitStack() as stack:
 
-        def start(**environment: str) -> Client:
+        def start(cwd: Path | None = None, **environment: str) -> Client:
             client = subprocess.Popen(
-                [sys.executable, "-c", CLIENT],
+                [sys.executable, "-P", "-c", CLIENT],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 text=True,
-                env=os.environ | environment,
+                cwd=cwd,
+                env={**os.environ, "PYTHONPATH": str(CHECKOUT), **environment},
             )
             stack.enter_context(client)
             stack.callback(client.kill)
@@ -200,14 +202,20 @@ def test_terminated_guardian_ends_its_services(start_client: Callable[..., Clien
 
 
 def test_long_path(start_client: Callable[..., Client], tmp_path: Path) -> None:
-    """A unix socket's path takes 107 bytes; a state folder's may be longer, and hold a space."""
+    """A unix socket's path takes 107 bytes; a state folder's may be longer, and hold a space.
+
+    Nor does it matter which locale and which modules a stranger has left here; and nobody else looks in.
+    """
     folder = tmp_path / ("a long name " * 9) / "state"
-    client = start_client(SUTURE_STATE=str(folder))
+    (tmp_path / "prefect.py").write_text("raise RuntimeError('of a stranger')")
+    client = start_client(tmp_path, SUTURE_STATE=str(folder), LC_ALL="xx_XX.UTF-8", LC_CTYPE="UTF-8")
     assert client.stdout is not None
     api, _, notice = client.stdout.readline().strip().partition("|")
     assert answers(api)
-    assert notice == ""
+    assert "SQLite" not in notice
     assert (folder / "postgres" / "PG_VERSION").exists()
+    assert folder.stat().st_mode & 0o066 == 0
+    assert (folder / "server.log").stat().st_mode & 0o077 == 0
     leave(client)
 
 
@@ -261,21 +269,6 @@ def test_taken_port_is_refused_before_anything_is_written(state: StateFolder) ->
     assert not state.root.exists()
 
 
-def test_environment_of_what_is_started(monkeypatch: pytest.MonkeyPatch, state: StateFolder, tmp_path: Path) -> None:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("SUTURE_STORE", "a/store")
-    monkeypatch.setenv("PREFECT_API_KEY", "of another server")
-    monkeypatch.setenv("PREFECT_PROFILE", "of the user")
-    monkeypatch.setenv("PGPORT", "1")
-    monkeypatch.setenv("no_proxy", "example.org")
-    environment = prefect_environment(state, "http://127.0.0.1:1/api")
-    assert environment["SUTURE_STORE"] == str(tmp_path / "a" / "store")
-    assert environment["no_proxy"] == "example.org,127.0.0.1"
-    assert environment["PREFECT_API_URL"] == "http://127.0.0.1:1/api"
-    assert environment["PREFECT_HOME"] == str(state.root / "prefect")
-    assert not {"PREFECT_API_KEY", "PREFECT_PROFILE", "PGPORT"} & environment.keys()
-
-
 def test_stale_address_is_nobodys(state: StateFolder, start_client: Callable[..., Client]) -> None:
     """A stranger may listen where a killed guardian's server was."""
     state.make()
@@ -287,7 +280,9 @@ def test_stale_address_is_nobodys(state: StateFolder, start_client: Callable[...
         assert answers(api)
 
 
-def test_run_that_was_taken_for_lost_and_lives(start_client: Callable[..., Client]) -> None:
+def test_run_that_was_taken_for_lost_and_lives(
+    start_client: Callable[..., Client], monkeypatch: pytest.MonkeyPatch
+) -> None:
     api = api_of(start_client())
     living, dead, failed = (running_flow(api) for _ in range(3))
     for run, message in ((living, f"{UNHEARD} for 150 s."), (dead, f"{UNHEARD} for 150 s."), (failed, "It broke.")):
@@ -300,3 +295,10 @@ def test_run_that_was_taken_for_lost_and_lives(start_client: Callable[..., Clien
         wait_until(lambda: state_of(api, living)["type"] == "RUNNING")
         assert "its process lives" in state_of(api, living)["message"]
         assert [state_of(api, run)["type"] for run in (dead, failed)] == ["CRASHED"] * 2
+
+    monkeypatch.setenv("SUTURE_DATABASE", "postgresql://shared/with-others")
+    settings.cache_clear()
+    assert end_lost_runs(api, EVERYWHERE) == 0, "it may be a run of another machine"
+    monkeypatch.delenv("SUTURE_DATABASE")
+    settings.cache_clear()
+    assert end_lost_runs(api, EVERYWHERE) == 1
