@@ -41,5 +41,5 @@ def test_merge() -> None:
 
 def test_store(tmp_path: Path) -> None:
     folder = tmp_path / "[bold]store[" / "bold]"
-    assert str(folder) in text_of(artifacts_table(Store(folder)))
+    assert str(folder) in text_of(artifacts_table(Store(folder))).replace("\n", "")  # a long title is broken
     assert WORDS in text_of(findings_table([Finding("a" * 64, WORDS)]))

@@ -105,8 +105,10 @@ def test_a_corrupting_hub_is_refused_and_what_was_right_is_kept(hub: LocalHub, m
     with pytest.raises(SourceError, match="other bytes than it lists"):
         fetch(HubFetch(repo=REPO, commit=sha), [], work, Silent())
     assert content(work.out) == {}
-    kept = {name for name in content(work.scratch / "checkpoint") if not name.endswith(".part")}
-    assert "config.json" in kept
+    found = content(work.scratch / "checkpoint").items()
+    kept = {name: data for name, data in found if not name.endswith(".part")}
+    assert kept, "which of the small files were there before the first wrong one is the network's to decide"
+    assert all(data == model[name] for name, data in kept.items())
     assert not {name for name in kept if name.endswith(".safetensors")}
 
 
