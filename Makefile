@@ -20,10 +20,12 @@ check: setup ## format, lint, types, dependency rules
 	$(BIN)/lint-imports
 	$(BIN)/deptry .
 
-# In the order of the folders: the browser's and the flows' tests take longest, and the small ones fill the gaps.
-test: setup ## run the tests, a file on each core; ARGS goes to pytest: make test ARGS="-k merge"
+# Those with a server, a browser or a clock one after the other; the many small ones on every core. Status 5: ARGS
+# selects none of them.
+test: setup ## run the tests; ARGS holds options of pytest: make test ARGS="-k merge"
 	$(BIN)/suture toolchain install
-	$(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder $(ARGS)
+	$(BIN)/python -m pytest $(ARGS) tests/browser tests/docker tests/flows || [ $$? = 5 ]
+	$(BIN)/python -m pytest $(ARGS) -n logical --maxprocesses 4 --dist loadfile tests/integration tests/unit || [ $$? = 5 ]
 
 demo: setup ## the whole pipeline on a small real model; a second time everything is found in the store
 	$(BIN)/suture toolchain install
