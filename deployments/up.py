@@ -70,7 +70,7 @@ def _serve(state: StateFolder, host: str, port: int, *, gpu_worker: bool, runs: 
             end_lost_runs(server.api, pools)  # of an `up` that was killed a moment ago: the server may not know it
             workers = [stack.enter_context(started_worker(server.environment, state, pool)) for pool in pools]
             for worker in workers:
-                worker.await_up()
+                worker.await_up(server.api)
             deploy_flows(server.api, state, server.environment)
         notice = f"{server.notice}\n" if server.notice else ""
         if not is_loopback(host):

@@ -25,6 +25,7 @@ from deployments.state import (
     StateFolder,
     answers,
     login_for,
+    post,
     state_of_this_machine,
     worker_name,
 )
@@ -49,19 +50,27 @@ class Worker:
         """Return whether it runs no more."""
         return self.process.poll() is not None
 
-    def await_up(self) -> None:
-        """Wait until it has said hello to the server.
+    def await_up(self, api: str) -> None:
+        """Wait until the server has heard of it: a run that is started then is handed over.
+
+        Args:
+            api: The server's.
 
         Raises:
             TransientError: When it does not come up.
         """
         deadline = time.monotonic() + _START_SECONDS
-        while not answers(self.health, timeout=1):
+        while not (answers(self.health, timeout=1) and _is_heard_of(api, self.pool)):
             if self.has_ended() or time.monotonic() > deadline:
                 raise TransientError(
                     f"The worker for pool {self.pool} does not start.", where=self.log, found=tail(self.log)
                 )
             time.sleep(0.1)
+
+
+def _is_heard_of(api: str, pool: str) -> bool:
+    found = post(api, "/work_pools/filter", {"work_pools": {"name": {"any_": [pool]}}})
+    return found[0]["status"] != "NOT_READY"  # one that the user has paused says so
 
 
 @contextlib.contextmanager

@@ -135,7 +135,9 @@ def test_failure_on_the_worker_is_the_parents_failure(up: Up, recipe: Recipe) ->
     assert "nobody_proj" in error
     assert "way out:" in error
     assert "Traceback" not in error
-    (child,) = children(up, heal_of(path).key)
+    found = children(up, heal_of(path).key)
+    assert len(found) == 1, said
+    (child,) = found
     assert child["state"]["type"] == "FAILED"
     assert child["id"] in error, "where to read more"
 
