@@ -27,8 +27,8 @@ from suture.errors import ProcessError, VerificationError
 from suture.gguf import perplexity, toolchain
 from suture.gguf.measured import Measured
 from suture.gguf.perplexity import tokens_per_chunk
-from suture.gguf.runner import environment, require_room, run_tool
-from suture.process import tail
+from suture.gguf.runner import environment, require_room, run_tool, run_until_told
+from suture.process import Completed, tail
 from suture.progress import Progress
 from suture.settings import settings
 
@@ -184,23 +184,23 @@ def measure_divergence(
         if row:
             progress.update(int(row[1]), base.chunks, "chunks")
 
-    completed = run_tool(
-        [
-            toolchain.ensure(progress).binary("llama-perplexity"),
-            *("--model", gguf, "--kl-divergence", "--kl-divergence-base", logits),
-            *(("--lora", lora) if lora else ()),
-            *("--ctx-size", str(base.context), "--threads", str(threads or settings().threads)),
-        ],
-        log=log,
-        doing="measuring the divergence",
-        env=environment(OMP_WAIT_POLICY="passive"),
-        on_line=watch,
-    )
-    found = parse_divergence(completed.output, base.tokens)
-    if found is None:  # NaN in the logits, for instance: the tool exits with 0 all the same
-        raise ProcessError(
-            "llama-perplexity came to no divergence.", status=completed.status, tail=tail(log), where=log
+    def attempt() -> Completed:
+        return run_tool(
+            [
+                toolchain.ensure(progress).binary("llama-perplexity"),
+                *("--model", gguf, "--kl-divergence", "--kl-divergence-base", logits),
+                *(("--lora", lora) if lora else ()),
+                *("--ctx-size", str(base.context), "--threads", str(threads or settings().threads)),
+            ],
+            log=log,
+            doing="measuring the divergence",
+            env=environment(OMP_WAIT_POLICY="passive"),
+            on_line=watch,
         )
+
+    found = run_until_told(attempt, lambda output: parse_divergence(output, base.tokens), log)
+    if found is None:  # NaN in the logits, for instance: the tool exits with 0 all the same
+        raise ProcessError("llama-perplexity came to no divergence.", status=0, tail=tail(log), where=log)
     return found
 
 

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
 
 from suture.errors import DataError, ProcessError
 from suture.gguf import toolchain
-from suture.gguf.runner import environment, run_tool
-from suture.process import tail
+from suture.gguf.runner import environment, run_tool, run_until_told
+from suture.process import Completed, tail
 from suture.progress import Progress
 from suture.settings import settings
 
@@ -69,36 +69,52 @@ def measure(
         DataError: When the text is too short for that many chunks.
         ProcessError: When the tool fails, or comes to no number.
     """
-    running: list[float] = []
+    command = [
+        toolchain.ensure(progress).binary("llama-perplexity"),
+        *("--model", gguf, "--file", text),
+        *(("--lora", lora) if lora else ()),
+        *("--chunks", str(chunks), "--ctx-size", str(context)),
+        *("--threads", str(threads or settings().threads)),
+        *("--ppl-output-type", "1"),  # a line per chunk
+        *(("--kl-divergence-base", logits) if logits else ()),
+    ]
 
-    def watch(line: str) -> None:
-        require_long_enough(line, text, chunks, context)
-        row = _CHUNK_ROW.match(line)
-        if row:
-            running.append(float(row[1]))
-            progress.update(len(running), chunks, "chunks")
+    def attempt() -> Completed:
+        done = itertools.count(1)
 
-    completed = run_tool(
-        [
-            toolchain.ensure(progress).binary("llama-perplexity"),
-            *("--model", gguf, "--file", text),
-            *(("--lora", lora) if lora else ()),
-            *("--chunks", str(chunks), "--ctx-size", str(context)),
-            *("--threads", str(threads or settings().threads)),
-            *("--ppl-output-type", "1"),  # a line per chunk
-            *(("--kl-divergence-base", logits) if logits else ()),
-        ],
-        log=log,
-        doing=f"measuring the perplexity on {text.name}",
-        # Threads that wait for each other sleep instead of spinning: two of these side by side take 0.6 of the time.
-        env=environment(OMP_WAIT_POLICY="passive"),
-        on_line=watch,
-    )
-    final = _FINAL.search(completed.output)
-    if final is None or len(running) != chunks:  # NaN in the logits, for instance: the tool exits with 0 all the same
-        raise ProcessError(
-            f"llama-perplexity came to no number on {text.name}.", status=completed.status, tail=tail(log), where=log
+        def watch(line: str) -> None:
+            require_long_enough(line, text, chunks, context)
+            if _CHUNK_ROW.match(line):
+                progress.update(next(done), chunks, "chunks")
+
+        return run_tool(
+            command,
+            log=log,
+            doing=f"measuring the perplexity on {text.name}",
+            # Threads that wait for each other sleep instead of spinning: two of these side by side take 0.6 of the
+            # time.
+            env=environment(OMP_WAIT_POLICY="passive"),
+            on_line=watch,
         )
+
+    estimate = run_until_told(attempt, lambda output: parse_estimate(output, chunks, context), log)
+    if estimate is None:  # NaN in the logits, for instance: the tool exits with 0 all the same
+        raise ProcessError(f"llama-perplexity came to no number on {text.name}.", status=0, tail=tail(log), where=log)
+    return estimate
+
+
+def parse_estimate(output: str, chunks: int, context: int) -> Estimate | None:
+    """Return what the tool found, or None when a number is missing or none.
+
+    Args:
+        output: All that it wrote.
+        chunks: How many chunks it measured.
+        context: Tokens per chunk.
+    """
+    final = _FINAL.search(output)
+    running = [float(row[1]) for line in output.splitlines() if (row := _CHUNK_ROW.match(line))]
+    if final is None or len(running) != chunks:
+        return None
     return Estimate(float(final[1]), float(final[2]), chunks * tokens_per_chunk(context), chunk_losses(running))
 
 
@@ -113,7 +129,7 @@ def chunk_losses(running: Sequence[float]) -> tuple[float, ...]:
     roundings of neighbours cancel in a mean over chunks, which is as exact as what the tool prints.
     """
     sums = [0.0, *(count * mean for count, mean in enumerate(running, start=1))]
-    return tuple(round(after - before, 6) for before, after in pairwise(sums))
+    return tuple(round(after - before, 6) for before, after in itertools.pairwise(sums))
 
 
 def tokens_per_chunk(context: int) -> int:
