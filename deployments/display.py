@@ -30,9 +30,8 @@ class BarDisplay:
             SpinnerColumn(),
             TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=24),
-            TextColumn(
-                "{task.fields[said]}", markup=False, table_column=Column(no_wrap=True, ratio=1)
-            ),  # cut where it is long
+            # cut where it is long
+            TextColumn("{task.fields[said]}", markup=False, table_column=Column(no_wrap=True, ratio=1)),
             TimeElapsedColumn(),
             console=console,
             expand=True,

@@ -91,8 +91,7 @@ def measure(
             command,
             log=log,
             doing=f"measuring the perplexity on {text.name}",
-            # Threads that wait for each other sleep instead of spinning: two of these side by side take 0.6 of the
-            # time.
+            # Threads that wait sleep instead of spinning: two of these side by side take 0.6 of the time.
             env=environment(OMP_WAIT_POLICY="passive"),
             on_line=watch,
         )
