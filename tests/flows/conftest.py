@@ -16,6 +16,15 @@ from deployments.run import join_server
 from deployments.server import Server
 from deployments.state import post
 from suture.settings import settings
+from suture.steps import STEPS
+
+
+@pytest.fixture(autouse=True)
+def own_steps() -> Generator[None]:
+    """Give the steps back after a test: toys stand in for some, under their names and with versions of their own."""
+    before = dict(STEPS)
+    yield
+    STEPS.update(before)
 
 
 @pytest.fixture(scope="session")
