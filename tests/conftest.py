@@ -16,6 +16,7 @@ from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import hypothesis
 import pytest
 import yaml
 
@@ -34,6 +35,14 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 if "PYTEST_XDIST_WORKER" in os.environ:
     # beside other tests: threads that wait for each other are much slower than one alone
     os.environ.setdefault("SUTURE_THREADS", "1")
+hypothesis.settings.register_profile(
+    "suture",
+    deadline=None,  # the machine may be busy
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],
+    # CI draws the same examples each time, so that it says the same of a commit twice; everybody else draws new ones
+    derandomize=os.environ.get("SUTURE_REQUIRE_ALL") == "1",
+)
+hypothesis.settings.load_profile("suture")
 os.environ["HF_ENDPOINT"] = "http://127.0.0.1:9"  # nobody answers there: no test asks the real hub
 os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
 

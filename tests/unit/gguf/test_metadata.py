@@ -55,7 +55,7 @@ def test_stamping_keeps_another_alignment(tmp_path: Path) -> None:
 
 
 @given(text=st.text(min_size=1), name=st.from_regex(r"suture\.[a-z]{1,30}", fullmatch=True))
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_text_survives_and_the_reader_of_the_gguf_package_agrees(small_gguf: Path, name: str, text: str) -> None:
     target = stamped(small_gguf, {name: text})
     reader = gguf.GGUFReader(target)

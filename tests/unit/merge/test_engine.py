@@ -91,7 +91,7 @@ def test_a_stack_is_what_the_plain_one_is(
     assert facts["parameters"] == sum(tensor.numel() for tensor in expected.values())
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_any_stack_is_what_the_plain_one_is(
     data: st.DataObject,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
@@ -14,7 +14,6 @@ from tests.unit.merge.plain import close, draw, merged
 VECTORS = arrays(np.float32, 8, elements=st.floats(-100, 100, width=32))
 
 
-@settings(deadline=None)
 @given(VECTORS, VECTORS, st.floats(0, 10))
 def test_nearswap_weighs_by_nearness(base: np.ndarray, model: np.ndarray, t: float) -> None:
     distance = np.abs(model.astype(np.float64) - base)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
@@ -19,7 +19,6 @@ def bits(values: np.ndarray) -> np.ndarray:
     return np.abs(values).view(np.int32)
 
 
-@settings(deadline=None)
 @given(VECTORS, st.integers(1, 7), st.data())
 def test_each_rank_is_what_a_sort_gives(values: np.ndarray, length: int, data: st.DataObject) -> None:
     wanted = data.draw(st.lists(st.integers(0, values.size - 1), min_size=1, max_size=4))
@@ -27,7 +26,6 @@ def test_each_rank_is_what_a_sort_gives(values: np.ndarray, length: int, data: s
     assert found == np.sort(bits(values))[wanted].tolist()
 
 
-@settings(deadline=None)
 @given(st.lists(VECTORS, min_size=1, max_size=4), st.data())
 def test_several_tensors_are_one_long_vector(tensors: list[np.ndarray], data: st.DataObject) -> None:
     whole = np.concatenate(tensors)
@@ -109,7 +107,6 @@ def test_nan_ranks_above_infinity() -> None:
     assert np.isnan(as_float(found[1]))
 
 
-@settings(deadline=None)
 @given(VECTORS, st.data())
 def test_numbers_at_a_cut_are_kept_on_either_side(values: np.ndarray, data: st.DataObject) -> None:
     cut = int(data.draw(st.sampled_from(bits(values).tolist())))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
@@ -25,13 +25,11 @@ def as_vectors(vector: np.ndarray, *, row_wise: bool) -> list[np.ndarray]:
 # -- passthrough, linear
 
 
-@settings(deadline=None)
 @given(VECTORS, st.floats(-2, 2))
 def test_passthrough_is_the_model_times_a_factor(model: np.ndarray, scale: float) -> None:
     np.testing.assert_array_equal(merged("passthrough", [model], scale=scale), model * np.float32(scale))
 
 
-@settings(deadline=None)
 @given(VECTORS, VECTORS, VECTORS, WEIGHTS, st.booleans())
 def test_linear_is_the_weighted_mean_or_sum(
     a: np.ndarray, b: np.ndarray, c: np.ndarray, weight: tuple[float, ...], normalize: bool
@@ -41,7 +39,6 @@ def test_linear_is_the_weighted_mean_or_sum(
     close(found, plain.linear([a, b, c], weight, normalize=normalize), of=np.array(largest))
 
 
-@settings(deadline=None)
 @given(VECTORS, VECTORS, WEIGHTS, st.integers(1, 1000))
 def test_only_the_proportions_of_the_weights_matter(
     a: np.ndarray, b: np.ndarray, weight: tuple[float, ...], scale: int
@@ -50,7 +47,6 @@ def test_only_the_proportions_of_the_weights_matter(
     np.testing.assert_array_equal(merged("linear", [a, b], weight=weight[:2], normalize=True), scaled)
 
 
-@settings(deadline=None)
 @given(VECTORS, st.lists(st.floats(0.01, 1), min_size=2, max_size=4))
 def test_the_mean_of_equal_bf16_models_is_the_model(values: np.ndarray, weight: list[float]) -> None:
     model = torch.from_numpy(values).bfloat16().float().numpy()
@@ -63,7 +59,6 @@ def test_negative_weights_extrapolate() -> None:
     np.testing.assert_array_equal(merged("linear", [a, b], weight=(2.0, -1.0), normalize=True), [5])
 
 
-@settings(deadline=None)
 @given(VECTORS)
 def test_one_model_with_weight_1_is_the_model(model: np.ndarray) -> None:
     assert merged("linear", [model], weight=(1.0,), normalize=False).tobytes() == model.tobytes()
@@ -79,20 +74,17 @@ def test_slerp_is_on_the_arc(t: float) -> None:
     close(merged("slerp", [a, b], t=t), plain.slerp(a, b, t))
 
 
-@settings(deadline=None)
 @given(VECTORS, VECTORS)
 def test_slerp_starts_at_the_first_and_ends_at_the_second(a: np.ndarray, b: np.ndarray) -> None:
     np.testing.assert_array_equal(merged("slerp", [a, b], t=0.0), a)
     np.testing.assert_array_equal(merged("slerp", [a, b], t=1.0), b)
 
 
-@settings(deadline=None)
 @given(VECTORS, VECTORS, st.floats(0, 1))
 def test_slerp_from_the_other_end(a: np.ndarray, b: np.ndarray, t: float) -> None:
     close(merged("slerp", [a, b], t=t), merged("slerp", [b, a], t=1 - t), of=np.array(200.0))
 
 
-@settings(deadline=None)
 @given(VECTORS, st.floats(0, 1))
 def test_the_arc_between_vectors_of_one_length_keeps_it(a: np.ndarray, t: float) -> None:
     length = np.linalg.norm(a)

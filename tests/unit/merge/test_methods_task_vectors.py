@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
@@ -23,7 +23,6 @@ DENSITIES = st.tuples(*[st.sampled_from([0.0, 0.2, 0.5, 0.9, 1.0])] * 3)
 DIALECTS = st.sampled_from(["paper", "mergekit"])
 
 
-@settings(deadline=None)
 @given(MODELS, WEIGHTS, st.booleans(), st.sampled_from([0.5, 1.0]))
 def test_task_arithmetic_adds_task_vectors(
     numbers: np.ndarray, weight: tuple[float, ...], normalize: bool, lambda_: float
@@ -48,7 +47,6 @@ def test_weights_that_cancel_out_are_not_divided_by(method: str) -> None:
     assert np.isfinite(merged(method, models, base, **settings)).all()
 
 
-@settings(deadline=None)
 @given(MODELS, WEIGHTS, DENSITIES, st.booleans(), DIALECTS)
 def test_ties_trims_elects_and_merges(
     numbers: np.ndarray, weight: tuple[float, ...], density: tuple[float, ...], normalize: bool, dialect: str
@@ -95,7 +93,6 @@ def test_ties_of_one_whole_model_is_the_model() -> None:
     np.testing.assert_array_equal(merged("ties", models, base, **settings), models[0])
 
 
-@settings(deadline=None)
 @given(MODELS, WEIGHTS, DENSITIES, st.sampled_from([0.0, 0.1, 0.3, 1.0]))
 def test_breadcrumbs_drops_both_ends(
     numbers: np.ndarray, weight: tuple[float, ...], density: tuple[float, ...], gamma: float

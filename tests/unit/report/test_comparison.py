@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from scipy import stats
 
@@ -64,7 +64,6 @@ def numeric_error(raw: Estimate, healed: Estimate, yardstick: Estimate) -> float
     return math.sqrt(total)
 
 
-@settings(deadline=None)
 @given(raw=estimates, healed=estimates, yardstick=estimates)
 def test_recovery_and_its_error(raw: Estimate, healed: Estimate, yardstick: Estimate) -> None:
     found = recovery(unpaired(raw), unpaired(healed), unpaired(yardstick))
@@ -88,7 +87,6 @@ def test_recovery_is_0_at_the_raw_merge_and_1_at_the_yardstick() -> None:
     assert whole.value == pytest.approx(1)
 
 
-@settings(deadline=None)
 @given(first=estimates, second=estimates)
 def test_differences_are_antisymmetric(first: Estimate, second: Estimate) -> None:
     there, back = log_ratio(first, second), log_ratio(second, first)

@@ -6,7 +6,7 @@ import base64
 import re
 from itertools import pairwise
 
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
@@ -25,7 +25,6 @@ def shown(tokens: list[Token]) -> str:
     )
 
 
-@settings(deadline=None)
 @given(text=st.text(st.characters(exclude_categories=["Cs", "Cc"])))
 @example(text="a | b")
 @example(text="[x](javascript:alert(1)) ![y](http://z) <script>alert(1)</script> `c` *d* _e_ ~~f~~ &amp; $g$")
@@ -40,7 +39,6 @@ def test_escaped_text_is_shown_as_it_is(text: str) -> None:
     assert {token.type for token in paragraph} <= {"paragraph_open", "inline", "paragraph_close"}
 
 
-@settings(deadline=None)
 @given(text=st.text(st.characters(exclude_categories=["Cs", "Cc"])))
 def test_escaped_text_stays_in_its_cell(text: str) -> None:
     table = PARSER.parse(f"| a | b |\n| --- | --- |\n| x | {escape(text)} |")

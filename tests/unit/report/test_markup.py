@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from html.parser import HTMLParser
 
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from suture.report.markup import Markup, element
@@ -31,7 +31,6 @@ class Reader(HTMLParser):
         self.text += data
 
 
-@settings(deadline=None)
 @given(text=texts, value=texts)
 @example(text="</p><script>alert(1)</script>", value='" onclick="alert(1)')
 @example(text="&lt;b&gt; &amp;amp;", value="'&quot;")

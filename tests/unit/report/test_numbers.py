@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from suture.report import numbers
@@ -51,7 +51,6 @@ def test_units() -> None:
     assert numbers.count(15_360) == "15,360"
 
 
-@settings(deadline=None)
 @given(value=st.floats(1, 1e4), share=st.floats(1e-4, 0.3))
 def test_the_text_is_within_the_error(value: float, share: float) -> None:
     text = numbers.with_error(Estimate(value=value, error=share * value))

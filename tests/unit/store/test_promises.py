@@ -163,7 +163,7 @@ NAMES = st.text("abcXYZ019-_. é", min_size=1, max_size=8).filter(lambda name: n
 FILES = st.dictionaries(st.lists(NAMES, min_size=1, max_size=3).map(tuple), st.binary(max_size=300), max_size=5)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(FILES)
 def test_the_recorded_digest_is_the_contents(files: dict[tuple[str, ...], bytes]) -> None:
     prefixes = {name[:depth] for name in files for depth in range(1, len(name))}
