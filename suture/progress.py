@@ -6,6 +6,9 @@ import sys
 import time
 from typing import Protocol
 
+_LONGEST_PAUSE = 60.0
+"""Seconds."""
+
 
 class Progress(Protocol):
     """Receives what a step has done so far. Calls are cheap; the receiver decides what to show."""
@@ -32,6 +35,8 @@ class Silent:
 class Lines:
     """Writes plain lines to standard error, at most one every `interval` seconds.
 
+    Where no end is known (a wait for another step), each pause is twice the one before, up to a minute.
+
     Args:
         label: What the work is called.
         interval: Seconds between two progress lines.
@@ -42,13 +47,17 @@ class Lines:
         self._interval = interval
         self._pace = Pace()
         self._last = 0.0
+        self._pause = interval
 
     def update(self, done: float, total: float, unit: str, note: str = "") -> None:
         """Write a line with share, amount, time left and the note, if one is due."""
         line = self._pace.describe(done, total, unit, note)
         now = time.monotonic()
-        if now - self._last >= self._interval:
+        if total > 0:
+            self._pause = self._interval
+        if now - self._last >= self._pause:
             self._last = now
+            self._pause = max(self._interval, min(2 * self._pause, _LONGEST_PAUSE))
             self.say(line)
 
     def say(self, message: str) -> None:
@@ -65,7 +74,7 @@ class Pace:
     """
 
     def __init__(self) -> None:
-        self._first: tuple[float, float] | None = None
+        self._first: tuple[float, float, str] | None = None
 
     def describe(self, done: float, total: float, unit: str, note: str = "") -> str:
         """Return one line such as `40 %  1.20 GB / 3.00 GB  12 s left`.
@@ -77,9 +86,9 @@ class Pace:
             note: What stands at the end of the line.
         """
         now = time.monotonic()
-        if self._first is None or done < self._first[1]:  # less than before: a second phase has begun
-            self._first = (now, done)
-        began, before = self._first
+        if self._first is None or done < self._first[1] or unit != self._first[2]:  # a second phase has begun
+            self._first = (now, done, unit)
+        began, before, _ = self._first
         left = (now - began) * (total - done) / (done - before) if done > before else None
         line = describe(done, total, unit, left)
         return f"{line}  {note}" if note else line

@@ -58,7 +58,7 @@ def escape(text: str) -> str:
 
 def _links(data: ReportData) -> str:
     """Return where else the run is shown: on Prefect's page of it, and in the terminal."""
-    page = f"Prefect flow run [`{data.flow_run}`]({data.flow_url}). " if data.flow_url else ""
+    page = f"Prefect flow run [{data.flow_run}]({data.flow_url}). " if data.flow_url else ""
     return f"{page}In a terminal: `suture show {data.run}`."
 
 

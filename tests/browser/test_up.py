@@ -95,7 +95,7 @@ def test_cancel_one_and_retry_another(
     text = tmp_path / "held-out.txt"
     text.write_text("Too short.")
     short = {name: part for name, part in long.items() if name != "heal"} | {"name": "too-short"}
-    short["benchmark"] = {"perplexity": {"texts": [{"text": str(text)}], "chunks": 2, "context": 32}}
+    short["benchmark"] |= {"perplexity": {"texts": [{"text": str(text)}], "chunks": 2, "context": 32}}
     failed = start_run(up, short)
     wait_for_end(up, failed)
     open_run(page, up, failed)

@@ -63,6 +63,27 @@ def test_the_time_left_counts_from_the_first_report(monkeypatch: pytest.MonkeyPa
     assert pace.describe(50, 100, "steps") == " 50 %  50 / 100 steps  1 min 40 s left"
 
 
+def test_the_time_left_counts_from_the_end_of_a_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = iter([0.0, 500.0, 520.0])
+    monkeypatch.setattr("time.monotonic", lambda: next(now))
+    pace = Pace()
+    pace.describe(5, 0, "s", "waiting for the machine")
+    assert pace.describe(6, 10, "tests") == " 60 %  6 / 10 tests"
+    assert pace.describe(8, 10, "tests") == " 80 %  8 / 10 tests  20 s left"
+
+
+def test_a_wait_is_told_ever_more_rarely(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    now = 1000
+    monkeypatch.setattr("time.monotonic", lambda: now)
+    lines = Lines("benchmark", interval=5)
+    for now in range(1000, 1300):
+        lines.update(now - 1000, 0, "s", "waiting")
+    for now in range(1300, 1310):
+        lines.update(now - 1300, 10, "tests")
+    told = [line.partition(":")[2].split()[0] for line in capsys.readouterr().err.splitlines()]
+    assert told == ["0", "10", "30", "70", "130", "190", "250", "0", "50"]
+
+
 def test_lines_are_spaced(capsys: pytest.CaptureFixture[str]) -> None:
     rare = Lines("merge", interval=3600)
     rare.update(1, 2, "tensors")
