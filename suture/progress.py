@@ -69,8 +69,8 @@ class Lines:
 class Pace:
     """Describes work in progress, with the time left.
 
-    Speed is measured from the first report on: what lies before it (waiting for a turn, loading a model), and what
-    an earlier attempt had done already, is not how fast the work goes.
+    Speed is measured from the first report in a unit on: what lies before it (waiting for a turn, loading a model),
+    and what an earlier attempt had done already, is not how fast the work goes.
     """
 
     def __init__(self) -> None:
